@@ -1,0 +1,146 @@
+"""What is asked: configurations, objectives and loads, as frozen records."""
+
+from typing import Literal
+
+import msgspec
+
+ExecutionMode = Literal["sequential", "parallel"]
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A frozen record that reads and writes itself as JSON and refuses unknown fields."""
+
+
+class SessionShape(Record, frozen=True):
+    """The part of a configuration that needs new sessions, so a fresh process, when it changes."""
+
+    replicas: int
+    intra_op_threads: int
+    inter_op_threads: int
+    execution_mode: ExecutionMode
+    spinning: bool
+
+    @property
+    def threads_per_replica(self) -> int:
+        """Threads that one running batch may occupy (the runtime's own choice counts as one)."""
+        inter = self.inter_op_threads if self.execution_mode == "parallel" else 1
+        return max(1, self.intra_op_threads) * max(1, inter)
+
+
+class ServingConfig(Record, frozen=True):
+    """One point of the space: everything a server must be told.
+
+    The field defaults are ONNX Runtime's defaults: one session that chooses its own thread
+    count, with spinning, and no batching.
+    """
+
+    replicas: int = 1
+    """Loaded copies of the model that execute batches."""
+    intra_op_threads: int = 0
+    """Threads within one operator; 0 leaves the choice to the runtime."""
+    inter_op_threads: int = 1
+    """Threads across operators; only used in parallel execution mode."""
+    execution_mode: ExecutionMode = "sequential"
+    spinning: bool = True
+    """Whether idle pool threads burn cycles waiting for work."""
+    max_batch_size: int = 1
+    """Most requests executed together."""
+    batch_timeout_ms: float = 0.0
+    """Longest that the first request of a batch waits for company."""
+
+    @property
+    def session_shape(self) -> SessionShape:
+        """The sessions that this configuration needs."""
+        return SessionShape(
+            replicas=self.replicas,
+            intra_op_threads=self.intra_op_threads,
+            inter_op_threads=self.inter_op_threads,
+            execution_mode=self.execution_mode,
+            spinning=self.spinning,
+        )
+
+    def describe(self) -> str:
+        """The configuration in words, shortest form: what differs from plain is named."""
+        if self == RUNTIME_DEFAULT:
+            return "runtime default"
+        threads = self.intra_op_threads
+        parts = [f"{self.replicas} x {threads} thread{'s' if threads != 1 else ''}"]
+        if self.execution_mode == "parallel":
+            parts.append(f"parallel({self.inter_op_threads})")
+        if self.threads_exist:
+            parts.append("spin" if self.spinning else "no spin")
+        if self.max_batch_size > 1:
+            parts.append(f"batch {self.max_batch_size}")
+            parts.append(f"wait {self.batch_timeout_ms:g} ms")
+        return ", ".join(parts)
+
+    @property
+    def threads_exist(self) -> bool:
+        """Whether there is any pool thread that could spin."""
+        return self.intra_op_threads != 1 or self.execution_mode == "parallel"
+
+    @property
+    def complexity(self) -> tuple[int, ...]:
+        """How much there is to explain and to run: of equals, the smaller is preferred."""
+        return (
+            int(self != RUNTIME_DEFAULT),
+            int(self.execution_mode == "parallel"),
+            int(self.max_batch_size > 1),
+            self.replicas * max(1, self.intra_op_threads),
+            self.replicas,
+            int(self.spinning),
+            self.max_batch_size,
+            round(1000 * self.batch_timeout_ms),
+        )
+
+
+RUNTIME_DEFAULT = ServingConfig()
+"""What a user gets who sets nothing: the baseline that every answer is held against."""
+
+
+class Slo(Record, frozen=True):
+    """`percentile` % of all offered requests must be answered within `latency_ms`."""
+
+    latency_ms: float
+    percentile: float = 99.0
+
+    @property
+    def quantile(self) -> float:
+        """The percentile as a share in (0, 1)."""
+        return self.percentile / 100
+
+    def __str__(self) -> str:
+        """`p99 <= 50 ms`."""
+        return f"p{self.percentile:g} <= {self.latency_ms:g} ms"
+
+
+class ModelSpec(Record, frozen=True):
+    """Which model, and what a request to it looks like."""
+
+    path: str
+    shapes: dict[str, list[int]] = {}
+    """Input name -> shape of one request, where the model leaves a dimension open."""
+    input_file: str | None = None
+    """An .npz file with one request's arrays by input name."""
+    seed: int = 0
+    """Seed of the generated sample inputs."""
+
+
+class GiveUp(Record, frozen=True):
+    """When an open-loop run is hopeless: the oldest request waits ever longer than this."""
+
+    delay_s: float
+    """A waiting time beyond which a request is certainly lost for its SLO."""
+    hold_s: float
+    """How long, without a break, the oldest request must have waited longer than `delay_s`."""
+
+
+class TrialSpec(Record, frozen=True):
+    """One measurement: one configuration under one drawn schedule."""
+
+    config: ServingConfig
+    arrivals_s: list[float]
+    """Scheduled arrivals in seconds from the start of the run, ascending."""
+    lead_in_s: float
+    """Arrivals before this moment are served but not counted."""
+    give_up: GiveUp
