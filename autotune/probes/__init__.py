@@ -1,0 +1,1 @@
+"""The machine as this process may really use it: cores, memory, identity."""

@@ -1,0 +1,60 @@
+"""How much memory this process may use, and how much it has used."""
+
+import resource
+import sys
+from pathlib import Path
+
+from autotune.probes.cores import cgroup_folders
+
+_UNLIMITED_BYTES = 1 << 60
+
+
+def available_memory_bytes(
+    cgroup_root: Path = Path("/sys/fs/cgroup"),
+    proc_cgroup: Path = Path("/proc/self/cgroup"),
+    meminfo: Path = Path("/proc/meminfo"),
+) -> int | None:
+    """Return the bytes that can still be taken: the machine's, or less where a cgroup says so.
+
+    None where the platform does not tell.
+    """
+    rooms: list[int] = []
+    for line in _lines(meminfo):
+        if line.startswith("MemAvailable:"):
+            rooms.append(int(line.split()[1]) * 1024)
+    for folder in cgroup_folders(cgroup_root, proc_cgroup, "memory"):
+        for limit_name, used_name in (
+            ("memory.max", "memory.current"),
+            ("memory.limit_in_bytes", "memory.usage_in_bytes"),
+        ):
+            limit, used = _number(folder / limit_name), _number(folder / used_name)
+            if limit is not None and used is not None and limit < _UNLIMITED_BYTES:
+                rooms.append(max(0, limit - used + _reclaimable_bytes(folder)))
+    return min(rooms, default=None)
+
+
+def peak_memory_bytes() -> int:
+    """Return the largest resident size that this process has had."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def _reclaimable_bytes(folder: Path) -> int:
+    """Page cache counts as used but goes when it is needed."""
+    for line in _lines(folder / "memory.stat"):
+        name, _, value = line.partition(" ")
+        if name in ("inactive_file", "total_inactive_file"):
+            return int(value)
+    return 0
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return path.read_text().splitlines()
+    except OSError:
+        return []
+
+
+def _number(path: Path) -> int | None:
+    lines = _lines(path)
+    return int(lines[0]) if lines and lines[0].isdigit() else None
