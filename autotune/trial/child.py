@@ -1,0 +1,209 @@
+"""The child process: holds the sessions of one shape and runs what the parent asks for.
+
+Started as `python -m autotune.trial.child FD PARENT_PID` with one end of a pipe at FD. It ends
+when the pipe closes or the parent dies.
+"""
+
+import contextlib
+import ctypes
+import gc
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+
+from autotune.engine.replica import Infer, start_replicas
+from autotune.engine.source import BatchRecord, ScheduleSource, Tensors, stack
+from autotune.errors import AutotuneError, UsageError
+from autotune.models.inspect_model import inspect_model, run_checked
+from autotune.models.onnx_model import as_infer, declared, explain, open_session
+from autotune.models.sample_inputs import make_samples
+from autotune.outcome import Failed, FailureKind, Measured, Samples, ServiceTimes
+from autotune.probes.memory import peak_memory_bytes
+from autotune.probes.threads import cpu_seconds
+from autotune.spec import TrialSpec
+from autotune.trial import wire
+
+T = TypeVar("T")
+
+_PR_SET_PDEATHSIG = 1
+
+WARM_UP_MAX_RUNS = 8
+WARM_UP_MAX_S = 0.5
+WARM_UP_SPREAD = 0.15
+"""A replica is warm when its last three runs differ by less than this share."""
+
+
+class _Sessions:
+    """The replicas that are open in this process, and the requests they are fed."""
+
+    def __init__(self) -> None:
+        self.infers: list[Infer] = []
+        self.samples: list[Tensors] = []
+        self.warm_batches: set[int] = set()
+
+    def open(self, request: wire.Open) -> wire.Opened:
+        started_s = time.perf_counter()
+        for _ in range(request.shape.replicas):
+            session = open_session(request.model.path, request.shape)
+            self.infers.append(as_infer(session))
+        self.samples = make_samples(declared(session.get_inputs()), request.model)
+        run_checked(self.infers[0], self.samples[0], request.model)
+        load_s = time.perf_counter() - started_s
+        gc.collect()
+        gc.freeze()
+        return wire.Opened(load_s=load_s)
+
+    def warm(self, batch_size: int) -> None:
+        """Run all replicas at once until none gets faster; once per batch size."""
+        if batch_size in self.warm_batches:
+            return
+        self.warm_batches.add(batch_size)
+        inputs = self.batch(batch_size)
+        _together([partial(_warm, infer, inputs) for infer in self.infers])
+
+    def batch(self, size: int) -> Tensors:
+        return stack([self.samples[i % len(self.samples)] for i in range(size)])
+
+    def closed_loop(self, request: wire.ClosedLoop) -> ServiceTimes:
+        self.warm(request.batch_size)
+        inputs = self.batch(request.batch_size)
+        barrier = threading.Barrier(request.busy)
+        cpu_before_s = cpu_seconds()
+        seconds = _together(
+            [
+                partial(_repeat, infer, inputs, request, barrier)
+                for infer in self.infers[: request.busy]
+            ]
+        )
+        pooled = np.concatenate(seconds)
+        return ServiceTimes(seconds=pooled, cpu_s=(cpu_seconds() - cpu_before_s) / len(pooled))
+
+    def open_loop(self, trial: TrialSpec) -> Measured | Failed:
+        config = trial.config
+        for batch_size in {1, config.max_batch_size}:
+            self.warm(batch_size)
+        source = ScheduleSource(trial.arrivals_s, self.samples, trial.give_up)
+        cpu_before_s = cpu_seconds()
+        source.restart_clock()
+        threads = start_replicas(
+            self.infers, source, config.max_batch_size, config.batch_timeout_ms / 1000
+        )
+        for thread in threads:
+            thread.join()
+        duration_s, cpu_s = source.elapsed_s(), cpu_seconds() - cpu_before_s
+        if source.error is not None:
+            return _failure(source.error)
+        return _measured(source, trial, duration_s, cpu_s)
+
+
+def _measured(
+    source: ScheduleSource, trial: TrialSpec, duration_s: float, cpu_s: float
+) -> Measured:
+    records = sorted(source.records)
+    sizes = np.array([record.size for record in records], dtype=np.int64)
+
+    def per_request(value: Callable[[BatchRecord], float]) -> Samples:
+        return np.repeat(np.array([value(record) for record in records], dtype=np.float64), sizes)
+
+    served = int(sizes.sum())
+    return Measured(
+        scheduled_s=np.array(trial.arrivals_s[:served]),
+        claimed_s=per_request(lambda record: record.claimed_s),
+        started_s=per_request(lambda record: record.started_s),
+        finished_s=per_request(lambda record: record.finished_s),
+        batch_size=per_request(lambda record: record.size),
+        lost=len(trial.arrivals_s) - served,
+        diverged=source.diverged,
+        duration_s=duration_s,
+        cpu_s=cpu_s,
+        peak_memory_bytes=peak_memory_bytes(),
+    )
+
+
+def _warm(infer: Infer, inputs: Tensors) -> None:
+    times: list[float] = []
+    deadline_s = time.perf_counter() + WARM_UP_MAX_S
+    while len(times) < WARM_UP_MAX_RUNS and time.perf_counter() < deadline_s:
+        started_s = time.perf_counter()
+        infer(inputs)
+        times.append(time.perf_counter() - started_s)
+        last = times[-3:]
+        if len(last) == 3 and max(last) <= min(last) * (1 + WARM_UP_SPREAD):
+            return
+
+
+def _repeat(
+    infer: Infer, inputs: Tensors, request: wire.ClosedLoop, barrier: threading.Barrier
+) -> list[float]:
+    times: list[float] = []
+    barrier.wait()
+    deadline_s = time.perf_counter() + request.duration_s
+    while len(times) < request.min_runs or time.perf_counter() < deadline_s:
+        started_s = time.perf_counter()
+        infer(inputs)
+        times.append(time.perf_counter() - started_s)
+    return times
+
+
+def _together(calls: Sequence[Callable[[], T]]) -> list[T]:
+    """Run all calls at once, each in a thread of its own; the first error is raised."""
+    with ThreadPoolExecutor(len(calls)) as pool:
+        return [future.result() for future in [pool.submit(call) for call in calls]]
+
+
+def _failure(error: Exception) -> Failed:
+    text = explain(error)
+    no_memory = isinstance(error, MemoryError) or "Failed to allocate memory" in text
+    kind: FailureKind = "out_of_memory" if no_memory else "run_error"
+    return Failed(kind=kind, detail=text)
+
+
+def _answer(sessions: _Sessions, request: wire.Request) -> wire.Reply:
+    try:
+        match request:
+            case wire.Inspect():
+                return inspect_model(request.model)
+            case wire.Open():
+                return sessions.open(request)
+            case wire.ClosedLoop():
+                return sessions.closed_loop(request)
+            case wire.OpenLoop():
+                return sessions.open_loop(request.trial)
+    except AutotuneError as error:
+        return wire.Refused(usage=isinstance(error, UsageError), message=str(error))
+    except Exception as error:  # the parent learns from any failure of the model
+        return _failure(error)
+
+
+def _die_with_parent(parent_pid: int) -> None:
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        with contextlib.suppress(OSError):  # be the one that the kernel kills, not the parent
+            Path("/proc/self/oom_score_adj").write_text("1000")
+    if os.getppid() != parent_pid:
+        sys.exit(1)
+
+
+def main() -> None:
+    """Serve requests until the pipe closes."""
+    pipe, parent_pid = Connection(int(sys.argv[1])), int(sys.argv[2])
+    _die_with_parent(parent_pid)
+    sessions = _Sessions()
+    with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):
+        while True:
+            request = wire.decode_request(pipe.recv_bytes())
+            pipe.send_bytes(wire.encode(_answer(sessions, request)))
+
+
+if __name__ == "__main__":
+    main()

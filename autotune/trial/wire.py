@@ -1,0 +1,93 @@
+"""What parent and child say to each other: msgpack over a pipe of their own, no pickle."""
+
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from autotune.outcome import Failed, Measured, ModelInfo, Samples, ServiceTimes
+from autotune.spec import ModelSpec, Record, SessionShape, TrialSpec
+
+
+class Inspect(Record, frozen=True, tag="inspect"):
+    """Load the model, run it, say what it is. Answered by `ModelInfo`."""
+
+    model: ModelSpec
+
+
+class Open(Record, frozen=True, tag="open"):
+    """Load one replica per session of `shape` and warm each. Answered by `Opened`."""
+
+    model: ModelSpec
+    shape: SessionShape
+
+
+class ClosedLoop(Record, frozen=True, tag="closed_loop"):
+    """Execute batches back to back on `busy` replicas. Answered by `ServiceTimes`."""
+
+    busy: int
+    batch_size: int
+    duration_s: float
+    min_runs: int
+
+
+class OpenLoop(Record, frozen=True, tag="open_loop"):
+    """Serve a schedule with the open sessions. Answered by `Measured`."""
+
+    trial: TrialSpec
+
+
+class Opened(Record, frozen=True, tag="opened"):
+    """The sessions stand."""
+
+    load_s: float
+
+
+class Refused(Record, frozen=True, tag="refused"):
+    """What was asked cannot be done, and the person must change something."""
+
+    usage: bool
+    """True where an option is at fault, False where the model is."""
+    message: str
+
+
+Request = Inspect | Open | ClosedLoop | OpenLoop
+Reply = ModelInfo | Opened | ServiceTimes | Measured | Failed | Refused
+
+
+def _encode_array(value: Any) -> bytes:
+    if isinstance(value, np.ndarray):
+        return np.ascontiguousarray(value, dtype=np.float64).tobytes()
+    raise NotImplementedError(f"cannot send {type(value).__name__}")
+
+
+def _decode_array(kind: type, value: Any) -> Samples:
+    return np.frombuffer(value, dtype=np.float64)
+
+
+_encoder = msgspec.msgpack.Encoder(enc_hook=_encode_array)
+_requests: msgspec.msgpack.Decoder[Request] = msgspec.msgpack.Decoder(Request)
+_replies: msgspec.msgpack.Decoder[Reply] = msgspec.msgpack.Decoder(Reply, dec_hook=_decode_array)
+
+
+def encode(message: Request | Reply) -> bytes:
+    """Return the message as bytes."""
+    return _encoder.encode(message)
+
+
+def decode_request(data: bytes) -> Request:
+    """Return the request.
+
+    Raises:
+        msgspec.DecodeError: the bytes are no request.
+    """
+    return _requests.decode(data)
+
+
+def decode_reply(data: bytes) -> Reply:
+    """Return the reply.
+
+    Raises:
+        msgspec.DecodeError: the bytes are no reply.
+    """
+    return _replies.decode(data)
