@@ -1,0 +1,78 @@
+"""Predicted latency of every configuration at every load, and what the machine can sustain."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from autotune.outcome import Samples
+from autotune.predict.queue_simulation import Lanes, simulate
+from autotune.predict.service_law import ServiceLaw
+from autotune.spec import ServingConfig
+
+QUANTILES = (0.50, 0.95, 0.99)
+CAPACITY_STEPS = 12
+"""Bisection steps between nothing and saturation: within 0.1 % of it."""
+
+
+class Forecast(NamedTuple):
+    """Predicted latency at one load; arrays over the points of the lattice, in seconds."""
+
+    quantiles_s: Samples
+    """Shape (points, len(QUANTILES))."""
+    objective_s: Samples
+    """At the SLO's quantile."""
+
+
+def make_lanes(law: ServiceLaw, configs: Sequence[ServingConfig], default_threads: int) -> Lanes:
+    """Translate configurations into simulation lanes under a service law."""
+    most = max(config.replicas for config in configs)
+    batch_s = np.array([law.batch_s(config, default_threads) for config in configs])
+    return Lanes(
+        replicas=np.array([config.replicas for config in configs]),
+        max_batch=np.array([config.max_batch_size for config in configs]),
+        timeout_s=np.array([config.batch_timeout_ms / 1000 for config in configs]),
+        fixed_s=batch_s[:, 0],
+        item_s=batch_s[:, 1],
+        crowding=np.stack([law.crowding(config, default_threads, most) for config in configs]),
+    )
+
+
+def forecast(arrivals_s: Samples, lanes: Lanes, law: ServiceLaw, quantile: float) -> Forecast:
+    """Predict the latency of every lane under these arrivals."""
+    latency_s = simulate(arrivals_s, lanes, law.jitter, seed=0)
+    wanted = (*QUANTILES, quantile)
+    found = np.quantile(latency_s, wanted, axis=1, method="inverted_cdf").T
+    return Forecast(quantiles_s=found[:, :-1], objective_s=found[:, -1])
+
+
+def saturation_rps(lanes: Lanes) -> Samples:
+    """Return the requests/s that each lane serves when it is never idle: full batches, all busy."""
+    index = np.arange(len(lanes.replicas))
+    batch_s = lanes.fixed_s + lanes.item_s * lanes.max_batch
+    return lanes.replicas * lanes.max_batch / (batch_s * lanes.crowding[index, lanes.replicas])
+
+
+def sustainable_rps(
+    lanes: Lanes, law: ServiceLaw, slo_s: float, quantile: float, requests: int = 600
+) -> float:
+    """Return the highest Poisson load that some lane is predicted to serve within the SLO.
+
+    One schedule of `requests` exponential gaps is stretched to each load that a bisection asks
+    for, up to the highest saturation. 0 where not even a nearly idle machine meets the SLO.
+    """
+    gaps = np.random.default_rng(1).exponential(1.0, requests)
+    schedule = np.cumsum(gaps)
+
+    def is_met(load_rps: float) -> bool:
+        predicted = forecast(schedule / load_rps, lanes, law, quantile)
+        return bool(predicted.objective_s.min() <= slo_s)
+
+    high = float(saturation_rps(lanes).max())
+    low = high / 1000
+    if not is_met(low):
+        return 0.0
+    for _ in range(CAPACITY_STEPS):
+        middle = (low + high) / 2
+        low, high = (middle, high) if is_met(middle) else (low, middle)
+    return low

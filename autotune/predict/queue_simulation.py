@@ -1,0 +1,79 @@
+"""Many batch queues at once: the same arrivals through every configuration.
+
+Each lane is one configuration with its own replicas, batcher and service law. A step forms one
+batch in every lane, as the engine does: the first replica to be free takes what has arrived, up
+to the maximum, and waits for company until the batch is full or its first request's timeout is
+over. Lanes move through the schedule at their own pace.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from autotune.outcome import Samples
+
+Indices = npt.NDArray[np.int64]
+
+
+class Lanes(NamedTuple):
+    """What distinguishes the lanes; arrays of shape (lanes,) unless noted."""
+
+    replicas: Indices
+    max_batch: Indices
+    timeout_s: Samples
+    fixed_s: Samples
+    """Seconds of a batch that do not depend on its size."""
+    item_s: Samples
+    """Seconds that each request of a batch adds."""
+    crowding: Samples
+    """Shape (lanes, most replicas + 1): slow-down with this many replicas busy."""
+
+
+def simulate(arrivals_s: Samples, lanes: Lanes, jitter: Samples, seed: int) -> Samples:
+    """Return the latency in seconds of every request in every lane, shape (lanes, requests).
+
+    Args:
+        arrivals_s: ascending.
+        lanes: the configurations.
+        jitter: sorted ratios of an execution to its median; drawn once per batch number, the
+            same for all lanes, so that lanes differ by configuration and not by luck.
+        seed: of those draws.
+    """
+    count, total = len(arrivals_s), len(lanes.replicas)
+    most = int(lanes.replicas.max())
+    draws = np.random.default_rng(seed).choice(jitter, count)
+    # Replicas that a lane does not have are never free.
+    free_s = np.where(np.arange(most) < lanes.replicas[:, None], 0.0, np.inf)
+    padded = np.append(arrivals_s, np.inf)
+    finished_s = np.empty((total, count))
+    first = np.zeros(total, dtype=np.int64)
+    batch = np.zeros(total, dtype=np.int64)
+    live = np.arange(total)
+    while len(live):
+        start = first[live]
+        replica = np.argmin(free_s[live], axis=1)
+        due_s = arrivals_s[start]
+        claimed_s = np.maximum(free_s[live, replica], due_s)
+        full_s = padded[np.minimum(start + lanes.max_batch[live] - 1, count)]
+        begun_s = np.maximum(claimed_s, np.minimum(full_s, due_s + lanes.timeout_s[live]))
+        arrived = np.searchsorted(arrivals_s, begun_s, side="right")
+        past = np.clip(arrived, start + 1, start + lanes.max_batch[live])
+        busy = 1 + np.sum((free_s[live] > begun_s[:, None]) & np.isfinite(free_s[live]), axis=1)
+        service_s = lanes.fixed_s[live] + lanes.item_s[live] * (past - start)
+        service_s *= lanes.crowding[live, busy] * draws[batch[live]]
+        done_s = begun_s + service_s
+        free_s[live, replica] = done_s
+        _fill(finished_s, live, start, past, done_s)
+        first[live] = past
+        batch[live] += 1
+        live = live[past < count]
+    return finished_s - arrivals_s
+
+
+def _fill(
+    finished_s: Samples, live: Indices, start: Indices, past: Indices, done_s: Samples
+) -> None:
+    for offset in range(int((past - start).max())):
+        inside = start + offset < past
+        finished_s[live[inside], start[inside] + offset] = done_s[inside]

@@ -1,0 +1,113 @@
+"""Who wins at a load: proven gains only, and of equals the cheaper, then the simpler."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from autotune.outcome import Measured
+from autotune.spec import Record, ServingConfig, Slo
+from autotune.stats.paired import comparable_quantile, percentile_ratio
+from autotune.stats.summary import Summary
+
+MIN_GAIN = 0.03
+"""A gain below this share is not worth a change."""
+TIE = 0.05
+"""Point estimates within this share of each other, with no proven difference, are a tie."""
+CHEAPER = 0.90
+"""Of a tie, one takes clearly less CPU time below this ratio."""
+
+
+class Contender(NamedTuple):
+    """One finalist at one load."""
+
+    config: ServingConfig
+    runs: Sequence[Measured]
+    summary: Summary
+
+
+class Gain(Record, frozen=True):
+    """A configuration against the runtime's default, under the same arrivals."""
+
+    percentile: float
+    """The percentile compared: the SLO's, or the highest that the requests let us compare."""
+    latency_ratio: float | None
+    """Its latency over the default's; None where either lost too many requests."""
+    low: float | None
+    high: float | None
+    """95 % interval of the ratio."""
+    cpu_ratio: float
+    """Its CPU seconds per request over the default's."""
+    proven: bool
+    """Better beyond noise: in latency, in meeting the SLO, or as good for less CPU time."""
+    reason: str
+    """What is better, in words."""
+
+
+def compare(one: Contender, other: Contender, slo: Slo, seed: int) -> Gain:
+    """Compare two contenders at one load; `proven` says whether `one` is better."""
+    offered = min(one.summary.requests, other.summary.requests)
+    quantile = comparable_quantile(offered, slo.quantile)
+    rounds = min(len(one.runs), len(other.runs))
+    ratio = percentile_ratio(one.runs[:rounds], other.runs[:rounds], quantile, seed)
+    cpu_ratio = one.summary.cpu_s_per_request / max(1e-12, other.summary.cpu_s_per_request)
+    proven, reason = _judge(one.summary, other.summary, ratio, cpu_ratio)
+    finite = ratio.value == ratio.value and ratio.value not in (0.0, float("inf"))
+    return Gain(
+        percentile=100 * quantile,
+        latency_ratio=ratio.value if finite else None,
+        low=ratio.low if finite else None,
+        high=ratio.high if finite else None,
+        cpu_ratio=cpu_ratio,
+        proven=proven,
+        reason=reason,
+    )
+
+
+def _judge(
+    one: Summary, other: Summary, ratio: tuple[float, float | None, float | None], cpu_ratio: float
+) -> tuple[bool, str]:
+    value, low, high = ratio
+    if one.diverged:
+        return False, "cannot sustain this load"
+    if other.diverged:
+        return True, "sustains a load at which the other's queue grows without end"
+    if one.slo_verdict == "met" and other.slo_verdict == "missed":
+        return True, "meets the SLO, which the other misses"
+    if one.slo_verdict == "missed" and other.slo_verdict == "met":
+        return False, "misses the SLO, which the other meets"
+    if high is not None and high < 1 and value <= 1 - MIN_GAIN:
+        return True, "lower latency"
+    if low is not None and low > 1:
+        return False, "higher latency"
+    if value <= 1 + TIE and cpu_ratio < CHEAPER and one.meets_slo >= other.meets_slo:
+        return True, "as fast for less CPU time"
+    return False, "no proven gain"
+
+
+def choose(contenders: Sequence[Contender], slo: Slo, seed: int) -> Contender:
+    """Return the winner; the first contender is the default, which only a proven gain displaces.
+
+    Challengers are tried in order of their measured latency at the SLO's percentile.
+    """
+    default, *challengers = contenders
+    ranked = sorted(challengers, key=lambda one: (one.summary.diverged, _rank_ms(one.summary)))
+    winner = default
+    for challenger in ranked:
+        if compare(challenger, winner, slo, seed).proven or (
+            winner is not default
+            and compare(challenger, default, slo, seed).proven
+            and _is_tie(challenger, winner, slo, seed)
+            and challenger.config.complexity < winner.config.complexity
+        ):
+            winner = challenger
+    return winner
+
+
+def _is_tie(one: Contender, other: Contender, slo: Slo, seed: int) -> bool:
+    gain = compare(one, other, slo, seed)
+    ratio, low = gain.latency_ratio, gain.low
+    return ratio is not None and ratio <= 1 + TIE and low is not None and low <= 1
+
+
+def _rank_ms(summary: Summary) -> float:
+    value_ms = summary.objective.value_ms
+    return float("inf") if value_ms is None else value_ms
