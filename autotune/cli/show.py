@@ -1,0 +1,22 @@
+"""`autotune show`: print a tuned file again."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def show(
+    file: Annotated[Path, typer.Argument(help="A file that `autotune search` wrote.")],
+    json: Annotated[bool, typer.Option("--json", help="Print the file itself.")] = False,
+) -> None:
+    """Print a tuned file as `autotune search` did."""
+    from autotune import config_file
+
+    tuned = config_file.read(file)
+    if json:
+        typer.echo(config_file.to_json(tuned), nl=False)
+        return
+    from autotune.cli.table import print_answer
+
+    print_answer(tuned)

@@ -1,0 +1,89 @@
+"""The answer as a person reads it."""
+
+from rich.console import Console
+from rich.table import Table
+
+from autotune.config_file import PolicyEntry, TunedFile
+from autotune.spec import RUNTIME_DEFAULT, Slo
+from autotune.stats.summary import Percentile, Summary
+from autotune.units import format_ms, format_percent, format_rps
+
+_NARROW = 100
+"""Columns below which intervals move out of the table."""
+
+
+def print_answer(tuned: TunedFile) -> None:
+    """Print the policy beside the default, then the sentence."""
+    console = Console(highlight=False, soft_wrap=False)
+    console.print(_table(tuned, with_intervals=console.width >= _NARROW))
+    console.print(_legend(tuned), style="dim")
+    if tuned.status == "interrupted":
+        console.print("Interrupted: this is the best so far, not a finished search.")
+    console.print()
+    console.print(tuned.summary, style="bold", markup=False)
+
+
+def _table(tuned: TunedFile, with_intervals: bool) -> Table:
+    table = Table(box=None, pad_edge=False, show_edge=False, header_style="bold")
+    table.add_column("load", justify="right", no_wrap=True)
+    table.add_column("configuration", min_width=16)
+    for name in ("p50", "p95", "p99"):
+        table.add_column(f"{name} ms", justify="right")
+    table.add_column("in SLO", justify="right", no_wrap=True)
+    table.add_column("CPU ms", justify="right", no_wrap=True)
+    table.add_column("SLO", no_wrap=True)
+    for entry in tuned.policy:
+        _add_entry(table, entry, with_intervals)
+    return table
+
+
+def _add_entry(table: Table, entry: PolicyEntry, with_intervals: bool) -> None:
+    load = f"{format_rps(entry.load_rps)}/s"
+    name = entry.config.describe()
+    if entry.measured is None:
+        cells = ["-", "-", f"~{format_ms(entry.predicted_ms)}", "-", "-", "predicted"]
+        table.add_row(load, name, *cells, style="green" if entry.meets_slo else "red")
+        return
+    style = "green" if entry.meets_slo else "red"
+    table.add_row(load, name, *_cells(entry.measured, with_intervals), style=style)
+    if entry.default is not None and entry.config != RUNTIME_DEFAULT:
+        table.add_row("", "runtime default", *_cells(entry.default, with_intervals), style="dim")
+
+
+def _cells(summary: Summary, with_intervals: bool) -> list[str]:
+    return [
+        _percentile(summary.p50, with_intervals),
+        _percentile(summary.p95, with_intervals),
+        _percentile(summary.p99, with_intervals),
+        f"{format_percent(summary.slo_attainment)} %",
+        format_ms(summary.cpu_s_per_request * 1e3),
+        _slo(summary),
+    ]
+
+
+def _slo(summary: Summary) -> str:
+    if summary.diverged:
+        return "overload"
+    if summary.slo_verdict == "undecided":
+        return "met?" if summary.meets_slo else "missed?"
+    return summary.slo_verdict
+
+
+def _percentile(one: Percentile, with_interval: bool) -> str:
+    value = format_ms(one.value_ms) if one.value_ms is not None else "lost"
+    if not with_interval or one.value_ms is None:
+        return value
+    low = format_ms(one.low_ms) if one.low_ms is not None else "0"
+    return f"{value} [{low}-{format_ms(one.high_ms) if one.high_ms is not None else '?'}]"
+
+
+def _legend(tuned: TunedFile) -> str:
+    return (
+        f"{tuned.model.name}, {_words(tuned.slo)}, {tuned.machine.cores_usable} usable cores, "
+        f"{tuned.runtime}. Brackets: 95 % interval, ? where the requests cannot bound it. "
+        "met/missed: proven at 95 %; with ?: the estimate only. CPU ms: per request."
+    )
+
+
+def _words(slo: Slo) -> str:
+    return f"SLO {slo}"

@@ -1,0 +1,221 @@
+"""model.autotune.json: the product. Plain data, versioned; reading it executes nothing.
+
+Format history:
+    1   first version
+"""
+
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from autotune.errors import ConfigFileError, UsageError
+from autotune.outcome import Failed, InputInfo
+from autotune.probes.machine import Machine
+from autotune.spec import Record, ServingConfig, Slo
+from autotune.stats.summary import Summary
+from autotune.strategy.winner import Gain
+
+SCHEMA_VERSION = 1
+SCHEMA_PATH = Path(__file__).parent / "schema" / "autotune-v1.schema.json"
+
+Status = Literal["complete", "slo_not_met", "interrupted"]
+Phase = Literal["search", "confirm"]
+Evidence = Literal["confirmed", "measured", "predicted"]
+
+
+class ModelIdentity(Record, frozen=True):
+    """Which model the file is for."""
+
+    name: str
+    """As the person named it."""
+    sha256: str
+    inputs: list[InputInfo]
+    request_shapes: dict[str, list[int]]
+    """Shape of each input in the request that was measured."""
+    request_source: str
+    batchable: bool
+    batch_reason: str
+
+
+class Binding(Record, frozen=True):
+    """What stands in the way where no configuration meets the SLO."""
+
+    nearest: ServingConfig
+    lowest_slo_ms: float | None
+    """The SLO that `nearest` would meet at this load; None where it loses too many requests."""
+    highest_load_rps: float | None
+    """The highest load at which the SLO is met; None where none is known."""
+    highest_load_evidence: Literal["measured", "predicted"] | None
+
+
+class PolicyEntry(Record, frozen=True):
+    """Up to `load_rps` requests/s, run this."""
+
+    load_rps: float
+    config: ServingConfig
+    evidence: Evidence
+    """`confirmed`: interleaved against the default; `measured`: once; `predicted`: not at all."""
+    meets_slo: bool
+    predicted_ms: float
+    """Predicted latency at the SLO's percentile."""
+    measured: Summary | None
+    default: Summary | None
+    """The runtime's default, measured in the same rounds."""
+    gain: Gain | None
+    """Against the default; None where the default itself was chosen or not measured."""
+    binding: Binding | None
+    """What stands in the way; None where the SLO is met."""
+
+
+class Trial(Record, frozen=True):
+    """One open-loop measurement."""
+
+    phase: Phase
+    """`search`, or `confirm` for the interleaved rounds at the end."""
+    load_rps: float
+    config: ServingConfig
+    predicted_ms: float
+    seconds: float
+    """Wall time it took, loading included."""
+    measured: Summary | None
+    failure: Failed | None
+
+
+class SearchInfo(Record, frozen=True):
+    """How the search went."""
+
+    started_at: str
+    seconds: float
+    profile_seconds: float
+    budget_s: float
+    seed: int
+    stopped: Literal["settled", "budget", "trials", "interrupted"]
+    points: int
+    """Configurations in the space."""
+    left_out: list[str]
+    """Configurations that could not be tried, each with the reason."""
+    sustainable_rps: float
+    """Highest load predicted to meet the SLO."""
+    prediction_error: float | None
+    """Median factor between predicted and measured latency; None: nothing was measured."""
+
+
+class TunedFile(Record, frozen=True):
+    """The whole file."""
+
+    format: Literal["autotune"]
+    schema_version: Literal[1]
+    status: Status
+    summary: str
+    """What to deploy and what it gains, in a sentence or two."""
+    recommended: ServingConfig
+    """The one to deploy where a server cannot switch by load."""
+    policy: list[PolicyEntry]
+    """Ascending by load."""
+    slo: Slo
+    arrivals: str
+    """How requests arrived: `poisson`, or the trace's name."""
+    model: ModelIdentity
+    machine: Machine
+    runtime: str
+    autotune: str
+    """Version of autotune that wrote the file."""
+    search: SearchInfo
+    trials: list[Trial]
+
+
+def json_schema() -> dict[str, Any]:
+    """Return the JSON Schema (draft 2020-12) of the current version."""
+    schema = msgspec.json.schema(TunedFile)
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+
+
+def to_json(tuned: TunedFile) -> str:
+    """Return the file's text."""
+    return msgspec.json.format(msgspec.json.encode(tuned), indent=2).decode() + "\n"
+
+
+def read(path: Path) -> TunedFile:
+    """Read a tuned file.
+
+    Raises:
+        ConfigFileError: unreadable, no tuned file, of another version, or with a field that is
+            missing, unknown or of the wrong type; the field is named.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise ConfigFileError(f"{path}: cannot be read: {error.strerror}") from None
+    try:
+        head = json.loads(data)
+    except ValueError as error:
+        raise ConfigFileError(f"{path}: is not JSON: {error}") from None
+    if not isinstance(head, dict) or head.get("format") != "autotune":
+        raise ConfigFileError(f"{path}: is not a tuned file; `autotune search` writes one")
+    version = head.get("schema_version")
+    if version != SCHEMA_VERSION:
+        raise ConfigFileError(
+            f"{path}: has schema version {version!r}; this autotune reads {SCHEMA_VERSION}: "
+            "upgrade autotune, or search again"
+        )
+    try:
+        return msgspec.json.decode(data, type=TunedFile)
+    except msgspec.ValidationError as error:
+        raise ConfigFileError(f"{path}: {error}") from None
+
+
+def write(path: Path, tuned: TunedFile) -> None:
+    """Write the file whole or not at all.
+
+    Raises:
+        UsageError: the place cannot be written.
+    """
+    try:
+        with tempfile.NamedTemporaryFile(
+            "w", dir=path.parent, prefix=f".{path.name}.", delete=False, encoding="utf-8"
+        ) as file:
+            temporary = Path(file.name)
+            try:
+                file.write(to_json(tuned))
+                file.flush()
+                os.fsync(file.fileno())
+                temporary.chmod(0o644)
+                temporary.replace(path)
+            except BaseException:
+                temporary.unlink(missing_ok=True)
+                raise
+    except OSError as error:
+        raise UsageError(f"-o {path}: cannot be written: {error.strerror}") from None
+
+
+def check_writable(path: Path) -> None:
+    """Find out before measuring whether `write` can succeed, without touching an existing file.
+
+    Raises:
+        UsageError: a folder is missing or refuses, or the path holds something else than a tuned
+            file, which would be lost.
+    """
+    if path.is_dir():
+        raise UsageError(f"-o {path}: is a directory; name a file in it")
+    if path.exists() and not _is_tuned_file(path):
+        raise UsageError(
+            f"-o {path}: exists and is not a tuned file; it is left alone: choose another name"
+        )
+    try:
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}."):
+            pass
+    except OSError as error:
+        raise UsageError(f"-o {path}: cannot be written: {error.strerror}") from None
+
+
+def _is_tuned_file(path: Path) -> bool:
+    """Whether some version of autotune wrote it."""
+    try:
+        head = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return False
+    return isinstance(head, dict) and head.get("format") == "autotune"

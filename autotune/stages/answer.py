@@ -1,0 +1,193 @@
+"""Answer: from everything measured to the file, with the sentence that says what to deploy."""
+
+import math
+from importlib.metadata import version
+from typing import NamedTuple
+
+import msgspec
+import numpy as np
+
+from autotune.arrivals import Traffic
+from autotune.config_file import (
+    Binding,
+    ModelIdentity,
+    PolicyEntry,
+    SearchInfo,
+    Status,
+    TunedFile,
+)
+from autotune.outcome import Measured
+from autotune.probes.machine import this_machine
+from autotune.spec import RUNTIME_DEFAULT, ServingConfig
+from autotune.stages.confirm import finalists
+from autotune.stages.context import Context
+from autotune.stages.explore import StopReason
+from autotune.stages.sentence import summarize_policy
+from autotune.stages.survey import Ground, best_predicted
+from autotune.stats.summary import summarize
+from autotune.strategy.protocol import Strategy
+from autotune.strategy.winner import Contender, choose, compare
+
+
+class Ended(NamedTuple):
+    """How the search ended."""
+
+    stopped: StopReason
+    started_at: str
+    model_sha256: str
+
+
+def answer(context: Context, ground: Ground, strategy: Strategy, ended: Ended) -> TunedFile:
+    """Choose the winner at every load and write down all there is to know."""
+    entries = [_entry(context, ground, strategy, load) for load in range(len(ground.traffics))]
+    entries = [_with_binding(entry, entries, ground) for entry in entries]
+    question, info = context.question, ground.info
+    return TunedFile(
+        format="autotune",
+        schema_version=1,
+        status=_status(entries, context, ended),
+        summary=summarize_policy(entries, question.slo),
+        recommended=recommended(entries),
+        policy=entries,
+        slo=question.slo,
+        arrivals="trace" if ground.traffics[0].trace_s is not None else "poisson",
+        model=ModelIdentity(
+            name=question.name,
+            sha256=ended.model_sha256,
+            inputs=info.inputs,
+            request_shapes=info.sample_shapes,
+            request_source=info.sample_source,
+            batchable=info.batchable,
+            batch_reason=info.batch_reason,
+        ),
+        machine=this_machine(),
+        runtime=info.runtime,
+        autotune=version("autotune"),
+        search=_search_info(context, ground, ended),
+        trials=context.journal.trials,
+    )
+
+
+def recommended(entries: list[PolicyEntry]) -> ServingConfig:
+    """Return the configuration of the highest load that meets the SLO; else of the lowest load."""
+    meeting = [entry for entry in entries if entry.meets_slo]
+    return (meeting[-1] if meeting else entries[0]).config
+
+
+def _status(entries: list[PolicyEntry], context: Context, ended: Ended) -> Status:
+    if ended.stopped == "interrupted":
+        return "interrupted"
+    met = [entry.meets_slo for entry in entries]
+    # Loads that autotune chose itself end above what the machine sustains, on purpose.
+    asked = context.question.traffics is not None
+    return "complete" if (all(met) if asked else any(met)) else "slo_not_met"
+
+
+def _search_info(context: Context, ground: Ground, ended: Ended) -> SearchInfo:
+    errors = [
+        abs(math.log(trial.measured.objective.value_ms / trial.predicted_ms))
+        for trial in context.journal.trials
+        if trial.measured is not None
+        and trial.measured.objective.value_ms is not None
+        and not trial.measured.diverged
+    ]
+    return SearchInfo(
+        started_at=ended.started_at,
+        seconds=round(context.deadline.spent_s, 1),
+        profile_seconds=round(ground.profile_s, 1),
+        budget_s=context.deadline.budget_s,
+        seed=context.question.seed,
+        stopped=ended.stopped,
+        points=len(ground.lattice.configs),
+        left_out=[f"{config.describe()}: {reason}" for config, reason in ground.lattice.excluded],
+        sustainable_rps=ground.sustainable_rps,
+        prediction_error=math.exp(float(np.median(errors))) if errors else None,
+    )
+
+
+def _entry(context: Context, ground: Ground, strategy: Strategy, load: int) -> PolicyEntry:
+    traffic = ground.traffics[load]
+    contenders = _contenders(context, finalists(ground, strategy, load), traffic)
+    if contenders:
+        return _confirmed(context, ground, load, contenders)
+    best = strategy.best(load)
+    point = best[0] if best else best_predicted(ground.predicted_s[load], ground.lattice.configs)
+    config = ground.lattice.configs[point]
+    runs = context.journal.runs("search", traffic, config)
+    measured = summarize(runs, context.question.slo) if runs else None
+    predicted_ms = float(ground.predicted_s[load, point]) * 1e3
+    return PolicyEntry(
+        load_rps=traffic.load_rps,
+        config=config,
+        evidence="measured" if measured else "predicted",
+        meets_slo=(
+            measured.meets_slo if measured else predicted_ms <= context.question.slo.latency_ms
+        ),
+        predicted_ms=predicted_ms,
+        measured=measured,
+        default=None,
+        gain=None,
+        binding=None,
+    )
+
+
+def _contenders(context: Context, field: list[ServingConfig], traffic: Traffic) -> list[Contender]:
+    """Return the confirmed finalists, the default first; none where a round was cut short.
+
+    A finalist that failed is out. Rounds are paired, so each counts only if all lasted it; one
+    whose queue diverged was not measured further and is judged by what it showed.
+    """
+    journal = context.journal
+    failed = {
+        trial.config
+        for trial in journal.trials
+        if trial.failure is not None and trial.load_rps == traffic.load_rps
+    }
+    runs = {c: journal.runs("confirm", traffic, c) for c in field if c not in failed}
+    lasting = [len(r) for r in runs.values() if not any(run.diverged for run in r)]
+    rounds = min(lasting, default=1)
+    if RUNTIME_DEFAULT not in runs or not rounds:
+        return []
+    return [_contender(context, config, runs[config][:rounds]) for config in runs]
+
+
+def _contender(context: Context, config: ServingConfig, runs: list[Measured]) -> Contender:
+    return Contender(config, runs, summarize(runs, context.question.slo))
+
+
+def _confirmed(
+    context: Context, ground: Ground, load: int, contenders: list[Contender]
+) -> PolicyEntry:
+    question, traffic, default = context.question, ground.traffics[load], contenders[0]
+    winner = choose(contenders, question.slo, question.seed)
+    point = ground.lattice.configs.index(winner.config)
+    return PolicyEntry(
+        load_rps=traffic.load_rps,
+        config=winner.config,
+        evidence="confirmed",
+        meets_slo=winner.summary.meets_slo,
+        predicted_ms=float(ground.predicted_s[load, point]) * 1e3,
+        measured=winner.summary,
+        default=default.summary,
+        gain=None if winner is default else compare(winner, default, question.slo, question.seed),
+        binding=None,
+    )
+
+
+def _with_binding(entry: PolicyEntry, entries: list[PolicyEntry], ground: Ground) -> PolicyEntry:
+    if entry.meets_slo:
+        return entry
+    met_rps = [other.load_rps for other in entries if other.meets_slo and other.measured]
+    predicted_rps = ground.sustainable_rps if ground.sustainable_rps < entry.load_rps else 0.0
+    highest_rps = max([*met_rps, predicted_rps])
+    lost = entry.measured is not None and entry.measured.objective.value_ms is None
+    lowest_ms = entry.measured.objective.value_ms if entry.measured else entry.predicted_ms
+    binding = Binding(
+        nearest=entry.config,
+        lowest_slo_ms=None if lost else lowest_ms,
+        highest_load_rps=highest_rps or None,
+        highest_load_evidence=(
+            None if not highest_rps else "measured" if highest_rps in met_rps else "predicted"
+        ),
+    )
+    return msgspec.structs.replace(entry, binding=binding)

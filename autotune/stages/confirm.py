@@ -1,0 +1,109 @@
+"""Confirm: the finalists against the runtime's default, interleaved, under the same arrivals."""
+
+from autotune.arrivals import Traffic
+from autotune.outcome import Failed
+from autotune.spec import RUNTIME_DEFAULT, ServingConfig
+from autotune.stages.context import Context
+from autotune.stages.drive import run_trial
+from autotune.stages.events import Said, Started, Tried
+from autotune.stages.survey import Ground
+from autotune.stats.summary import Summary
+from autotune.strategy.protocol import Strategy
+
+ROUNDS = 3
+"""Interleaved rounds: a disturbance hits one round of all finalists, not one finalist."""
+MAX_FINALISTS = 2
+"""Besides the default."""
+CLOSE = 1.15
+"""A runner-up whose estimate is within this factor of the best may be the better one."""
+TARGET_REQUESTS = 1200
+"""Per finalist and load, where time allows: twelve requests beyond a p99."""
+MIN_ROUND_S = 1.0
+OVERHEAD_S = 0.15
+"""Per run: warm-up of another batch size, draining, talk between processes."""
+
+
+def finalists(ground: Ground, strategy: Strategy, load: int) -> list[ServingConfig]:
+    """Return the default and the best measured configurations at this load.
+
+    The runner-up enters where it is close to the best; of close ones, the simplest.
+    """
+    configs = ground.lattice.configs
+    estimated_s = strategy.estimated_s()[load]
+    ranked = strategy.best(load)
+    if not ranked:
+        return [RUNTIME_DEFAULT]
+    best, *others = ranked
+    close = [point for point in others if estimated_s[point] <= CLOSE * estimated_s[best]]
+    close.sort(key=lambda point: configs[point].complexity)
+    rivals = [point for point in (best, *close) if configs[point] != RUNTIME_DEFAULT]
+    return [RUNTIME_DEFAULT, *(configs[point] for point in rivals[:MAX_FINALISTS])]
+
+
+def confirm(context: Context, ground: Ground, strategy: Strategy) -> None:
+    """Measure the finalists of every load in interleaved rounds for what is left of the budget.
+
+    A finalist that fails, or whose queue diverges, is not measured again.
+    """
+    context.observe(Started(step="confirming"))
+    fields = [finalists(ground, strategy, load) for load in range(len(ground.traffics))]
+    out: set[tuple[int, ServingConfig]] = set()
+    for round_number in range(ROUNDS):
+        windows_s = _share_out(context, ground, fields, ROUNDS - round_number, out)
+        for load, traffic in enumerate(ground.traffics):
+            # Turn about: whoever goes first after a pause must not always be the same.
+            order = fields[load] if round_number % 2 == 0 else fields[load][::-1]
+            for config in order:
+                if (load, config) in out:
+                    continue
+                seed = (context.question.seed, 2, load, round_number)
+                result = _measure(context, ground, traffic, config, (windows_s[load], seed))
+                if isinstance(result, Failed) or result.diverged:
+                    out.add((load, config))
+
+
+def _measure(
+    context: Context,
+    ground: Ground,
+    traffic: Traffic,
+    config: ServingConfig,
+    window: tuple[float, tuple[int, ...]],
+) -> Summary | Failed:
+    load = ground.traffics.index(traffic)
+    predicted_ms = float(ground.predicted_s[load, ground.lattice.configs.index(config)]) * 1e3
+    timed = run_trial(context.bench, config, traffic, window, context.question.slo)
+    result = context.journal.add("confirm", traffic, config, predicted_ms, timed)
+    if isinstance(result, Failed):
+        context.observe(Said(text=f"{config.describe()} failed ({result.kind}): {result.detail}"))
+    context.observe(
+        Tried(
+            phase="confirm",
+            load_rps=traffic.load_rps,
+            config=config,
+            predicted_ms=predicted_ms,
+            result=result,
+            best=None,
+            ends_in_s=context.deadline.left_s,
+        )
+    )
+    return result
+
+
+def _share_out(
+    context: Context,
+    ground: Ground,
+    fields: list[list[ServingConfig]],
+    rounds_left: int,
+    out: set[tuple[int, ServingConfig]],
+) -> list[float]:
+    """Return the seconds of one run per load: enough for the target number of requests.
+
+    Where time is short, every load gets the same, smaller number of requests: the evidence is
+    only as good as the load that has least of it.
+    """
+    runs = [sum((load, config) not in out for config in field) for load, field in enumerate(fields)]
+    wanted_s = [TARGET_REQUESTS / ROUNDS / traffic.load_rps for traffic in ground.traffics]
+    left_s = context.deadline.left_s / rounds_left - OVERHEAD_S * sum(runs)
+    needed_s = sum(seconds * count for seconds, count in zip(wanted_s, runs, strict=True))
+    cut = min(1.0, left_s / needed_s) if needed_s else 1.0
+    return [max(MIN_ROUND_S, cut * seconds) for seconds in wanted_s]

@@ -1,0 +1,51 @@
+"""Everything measured so far, so that an answer can be written at any moment."""
+
+from autotune.arrivals import Traffic
+from autotune.config_file import Phase, Trial
+from autotune.outcome import Failed, Measured, TrialOutcome
+from autotune.spec import ServingConfig, Slo
+from autotune.stats.summary import Summary, summarize
+
+
+class Journal:
+    """The trials of one search, raw samples by phase, load and configuration."""
+
+    def __init__(self, slo: Slo) -> None:
+        """Start empty."""
+        self._slo = slo
+        self.trials: list[Trial] = []
+        self._runs: dict[tuple[Phase, float, ServingConfig], list[Measured]] = {}
+
+    def add(
+        self,
+        phase: Phase,
+        traffic: Traffic,
+        config: ServingConfig,
+        predicted_ms: float,
+        timed: tuple[TrialOutcome, float],
+    ) -> Summary | Failed:
+        """Keep an outcome (lead-in already cut) with the seconds it took; return its summary."""
+        outcome, seconds = timed
+        result = summarize([outcome], self._slo) if isinstance(outcome, Measured) else outcome
+        if isinstance(outcome, Measured):
+            self._runs.setdefault((phase, traffic.load_rps, config), []).append(outcome)
+        self.trials.append(
+            Trial(
+                phase=phase,
+                load_rps=traffic.load_rps,
+                config=config,
+                predicted_ms=predicted_ms,
+                seconds=round(seconds, 3),
+                measured=result if isinstance(result, Summary) else None,
+                failure=result if isinstance(result, Failed) else None,
+            )
+        )
+        return result
+
+    def runs(self, phase: Phase, traffic: Traffic, config: ServingConfig) -> list[Measured]:
+        """Return the raw runs of a configuration at a load in one phase, in order."""
+        return self._runs.get((phase, traffic.load_rps, config), [])
+
+    def configs(self, phase: Phase, traffic: Traffic) -> list[ServingConfig]:
+        """Return the configurations that were measured at a load in one phase."""
+        return [c for p, load_rps, c in self._runs if (p, load_rps) == (phase, traffic.load_rps)]

@@ -1,0 +1,58 @@
+"""What a person asks of a search, settled and checked before anything runs."""
+
+import time
+from pathlib import Path
+
+from autotune.arrivals import Traffic
+from autotune.spec import ModelSpec, Record, Slo
+
+DEFAULT_BUDGET_S = 80.0
+LARGEST_DEFAULT_BUDGET_S = 900.0
+QUICK_MODEL_S = 0.020
+"""Models slower than this need proportionally longer, so the default budget grows with them."""
+
+
+class Question(Record, frozen=True, eq=False):
+    """One search request."""
+
+    model: ModelSpec
+    name: str
+    """The model as the person named it."""
+    slo: Slo
+    traffics: list[Traffic] | None
+    """Loads to answer for; None: those that matter, found from the profile."""
+    budget_s: float | None
+    """Seconds for the whole search; None: enough for the model's speed."""
+    max_trials: int | None
+    """Most measurements before the confirmation; None: no limit but time."""
+    seed: int
+    output: Path
+
+
+class Deadline:
+    """Time left of a budget."""
+
+    def __init__(self, budget_s: float) -> None:
+        """Start the clock."""
+        self._started_s = time.monotonic()
+        self.budget_s = budget_s
+
+    def extend(self, budget_s: float) -> None:
+        """Set another budget, counted from the same start."""
+        self.budget_s = budget_s
+
+    @property
+    def spent_s(self) -> float:
+        """Seconds since the start."""
+        return time.monotonic() - self._started_s
+
+    @property
+    def left_s(self) -> float:
+        """Seconds to the deadline, never below zero."""
+        return max(0.0, self.budget_s - self.spent_s)
+
+
+def default_budget_s(base_s: float) -> float:
+    """Return the budget for a model whose single run on one thread takes `base_s`."""
+    grown = DEFAULT_BUDGET_S * max(1.0, base_s / QUICK_MODEL_S)
+    return min(grown, LARGEST_DEFAULT_BUDGET_S)

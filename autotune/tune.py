@@ -1,0 +1,62 @@
+"""READ FIRST: a whole search, on one screen.
+
+    survey      inspect the model, profile a few corners, predict every configuration at every load
+    explore     ask the strategy what can still change the answer, measure it, tell, until settled
+    confirm     the finalists against the runtime's default, interleaved
+    answer      winners, evidence and the sentence, as one file
+
+The rooms: `space` says where one may look, `predict` what a point should do, `strategy` which
+point is next, `trial` measures it in a process of its own with the `engine` that users embed,
+`stats` turns logs into numbers. `stages` holds the four steps.
+"""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+
+from autotune import config_file, model_file
+from autotune.config_file import TunedFile
+from autotune.stages.answer import Ended, answer
+from autotune.stages.confirm import confirm
+from autotune.stages.context import Context
+from autotune.stages.events import Observer, Said
+from autotune.stages.explore import StopReason, explore
+from autotune.stages.journal import Journal
+from autotune.stages.question import DEFAULT_BUDGET_S, Deadline, Question
+from autotune.stages.survey import survey
+from autotune.strategy.rrl import Rrl
+from autotune.trial.bench import Bench
+
+
+def search(question: Question, observe: Observer = lambda event: None) -> TunedFile:
+    """Find the best configuration for each load, write the file, and return it.
+
+    An interrupt (Ctrl-C) after the first complete answer ends the search early: the file is
+    written from what was measured, with status `interrupted`.
+
+    Raises:
+        UsageError: the output cannot be written, or shapes or inputs do not fit the model.
+        ModelError: the model cannot be loaded or run.
+        MeasureError: nothing could be measured.
+        KeyboardInterrupt: interrupted before there was any answer.
+    """
+    config_file.check_writable(question.output)
+    started_at = datetime.now(UTC).isoformat(timespec="seconds")
+    sha256 = model_file.sha256(Path(question.model.path))
+    deadline = Deadline(question.budget_s or DEFAULT_BUDGET_S)
+    with Bench(question.model) as bench:
+        context = Context(question, bench, Journal(question.slo), deadline, observe)
+        ground = survey(context)
+        loads_rps = np.array([traffic.load_rps for traffic in ground.traffics])
+        strategy = Rrl(ground.predicted_s, ground.lattice.coordinates, loads_rps)
+        stopped: StopReason
+        try:
+            stopped = explore(context, ground, strategy)
+            confirm(context, ground, strategy)
+        except KeyboardInterrupt:
+            stopped = "interrupted"
+            observe(Said(text="interrupted: writing the best so far"))
+    tuned = answer(context, ground, strategy, Ended(stopped, started_at, sha256))
+    config_file.write(question.output, tuned)
+    return tuned
