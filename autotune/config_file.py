@@ -205,6 +205,8 @@ def check_writable(path: Path) -> None:
         raise UsageError(
             f"-o {path}: exists and is not a tuned file; it is left alone: choose another name"
         )
+    if not path.parent.is_dir():
+        raise UsageError(f"-o {path}: there is no folder {path.parent}; make it first")
     try:
         with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}."):
             pass

@@ -22,7 +22,7 @@ def locate(name: str) -> Path:
     package, colon, part = name.partition(":")
     path = Path(name)
     if colon and package.isidentifier() and not path.exists():
-        path = _in_package(package, part)
+        path = _in_package(name, package, part)
     if path.is_dir():
         raise ModelError(f"{name}: is a directory; name the model file in it")
     if not path.exists():
@@ -42,11 +42,11 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _in_package(package: str, part: str) -> Path:
+def _in_package(name: str, package: str, part: str) -> Path:
     spec = importlib.util.find_spec(package)
     folders = spec.submodule_search_locations if spec is not None else None
     if not folders:
-        raise ModelError(f"{package}:{part}: no package {package!r} is installed here")
+        raise ModelError(f"{name}: no package {package!r} is installed here")
     root = Path(folders[0])
     models = sorted(file for file in root.rglob("*") if file.suffix in _SUFFIXES)
     matching = [file for file in models if str(file.relative_to(root)).endswith(part)]
@@ -54,6 +54,6 @@ def _in_package(package: str, part: str) -> Path:
         return matching[0]
     choices = ", ".join(f"{package}:{file.relative_to(root)}" for file in matching or models)
     if not choices:
-        raise ModelError(f"{package}:{part}: the package {package!r} holds no model file")
+        raise ModelError(f"{name}: the package {package!r} holds no model file")
     found = "fits several models" if matching else "no such model in the package"
-    raise ModelError(f"{package}:{part}: {found}; choose one of: {choices}")
+    raise ModelError(f"{name}: {found}; choose one of: {choices}")

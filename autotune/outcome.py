@@ -113,3 +113,7 @@ class ModelInfo(Record, frozen=True, tag="model_info"):
     """Seconds to create the session."""
     run_s: float
     """Seconds of one warm run with the runtime's defaults."""
+    engine_batch_s: float
+    """Seconds that the engine itself adds to each batch."""
+    engine_request_s: float
+    """Seconds that the engine itself adds to each request of a batch."""

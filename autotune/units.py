@@ -22,14 +22,13 @@ def parse_duration_s(text: str, option: str) -> float:
     if match is None:
         raise UsageError(f"{option} {text!r} is not a duration: write it like 50ms, 0.5s or 3m")
     number, unit = float(match[1]), match[2].lower()
+    if not (number > 0 and math.isfinite(number)):
+        raise UsageError(f"{option} {text!r} must be above zero")
     if not unit:
         raise UsageError(f"{option} {text!r} has no unit: write {match[1]}ms or {match[1]}s")
     if unit not in _SECONDS:
         raise UsageError(f"{option} {text!r} has an unknown unit {unit!r}: use us, ms, s, m or h")
-    seconds = number * _SECONDS[unit]
-    if not (seconds > 0 and math.isfinite(seconds)):
-        raise UsageError(f"{option} {text!r} must be above zero")
-    return seconds
+    return number * _SECONDS[unit]
 
 
 def parse_load_rps(text: str, option: str) -> float:

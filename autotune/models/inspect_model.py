@@ -4,6 +4,7 @@ import time
 
 import numpy as np
 
+from autotune.engine.overhead import measure_overhead
 from autotune.engine.replica import Infer
 from autotune.engine.source import Array, Tensors, stack
 from autotune.errors import ModelError
@@ -41,6 +42,7 @@ def inspect_model(spec: ModelSpec) -> ModelInfo:
     threads = 1 + thread_count() - threads_before
     footprint_bytes = peak_memory_bytes() - memory_before
     batchable, reason = prove_batching(infer, inputs, samples)
+    overhead = measure_overhead(samples, batchable)
     return ModelInfo(
         inputs=inputs,
         outputs=outputs,
@@ -53,6 +55,8 @@ def inspect_model(spec: ModelSpec) -> ModelInfo:
         runtime=RUNTIME,
         load_s=load_s,
         run_s=run_s,
+        engine_batch_s=overhead.batch_s,
+        engine_request_s=overhead.request_s,
     )
 
 

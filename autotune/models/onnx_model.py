@@ -15,6 +15,8 @@ from autotune.spec import SessionShape
 RUNTIME = f"onnxruntime {ort.__version__}"
 
 _ERRORS_ONLY = 3
+_LONGEST = 300
+"""Characters of a runtime's own words that still count as one line."""
 
 
 def session_options(shape: SessionShape) -> ort.SessionOptions:
@@ -100,4 +102,5 @@ def explain(error: Exception) -> str:
         if match := re.search(pattern, text):
             return meaning.format(*match.groups())
     text = re.sub(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ", "", text)
-    return text if len(text) <= 300 else text[:297] + "..."
+    text = re.sub(r"Status Message: /\S+:\d+ .*?\) (?=\S)", "Status Message: ", text)
+    return text if len(text) <= _LONGEST else text[: _LONGEST - 3] + "..."

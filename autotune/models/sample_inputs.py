@@ -13,6 +13,9 @@ from autotune.spec import ModelSpec
 SAMPLE_COUNT = 4
 """Different generated requests that take turns, so that no run sees only one input."""
 
+_EXAMPLE = {True: 224, False: 128}
+"""A size to show in advice: for images, by their four dimensions, and for sequences."""
+
 _DTYPES: dict[str, npt.DTypeLike] = {
     "tensor(float)": np.float32,
     "tensor(float16)": np.float16,
@@ -77,18 +80,20 @@ def settle_shapes(
         elif info.shape and isinstance(info.shape[0], str) and info.shape[0] != "?":
             known.setdefault(info.shape[0], 1)
     shapes: dict[str, tuple[int, ...]] = {}
-    unsettled: list[str] = []
+    unsettled, example = [], []
     for info in inputs:
         shape: list[int | str] = [_settle(i, d, known) for i, d in enumerate(info.shape)]
         if info.name in given:
             shape = [*given[info.name]]
         shapes[info.name] = tuple(d if isinstance(d, int) else -1 for d in shape)
         if any(isinstance(d, str) for d in shape):
-            unsettled.append(f"--shape {info.name}={'x'.join(map(str, shape))}")
+            unsettled.append(f"{info.name} {'x'.join(map(str, shape))}")
+            guess = [d if isinstance(d, int) else _EXAMPLE[len(shape) == 4] for d in shape]
+            example.append(f"--shape {info.name}={'x'.join(map(str, guess))}")
     if unsettled:
         raise ModelError(
-            "the model leaves dimensions open; say what one request has, with a number for each "
-            f"name: {' '.join(unsettled)} (or give real data with --input inputs.npz)"
+            f"the model leaves dimensions open ({', '.join(unsettled)}): say what one request has, "
+            f"for example {' '.join(example)}, or give real data with --input inputs.npz"
         )
     return shapes
 

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from autotune.outcome import Samples
+from autotune.outcome import ModelInfo, Samples
 from autotune.predict.queue_simulation import Lanes, simulate
 from autotune.predict.service_law import ServiceLaw
 from autotune.spec import ServingConfig
@@ -24,8 +24,9 @@ class Forecast(NamedTuple):
     """At the SLO's quantile."""
 
 
-def make_lanes(law: ServiceLaw, configs: Sequence[ServingConfig], default_threads: int) -> Lanes:
+def make_lanes(law: ServiceLaw, configs: Sequence[ServingConfig], info: ModelInfo) -> Lanes:
     """Translate configurations into simulation lanes under a service law."""
+    default_threads = info.default_threads
     most = max(config.replicas for config in configs)
     batch_s = np.array([law.batch_s(config, default_threads) for config in configs])
     return Lanes(
@@ -35,6 +36,8 @@ def make_lanes(law: ServiceLaw, configs: Sequence[ServingConfig], default_thread
         fixed_s=batch_s[:, 0],
         item_s=batch_s[:, 1],
         crowding=np.stack([law.crowding(config, default_threads, most) for config in configs]),
+        engine_batch_s=info.engine_batch_s,
+        engine_request_s=info.engine_request_s,
     )
 
 
@@ -50,7 +53,9 @@ def saturation_rps(lanes: Lanes) -> Samples:
     """Return the requests/s that each lane serves when it is never idle: full batches, all busy."""
     index = np.arange(len(lanes.replicas))
     batch_s = lanes.fixed_s + lanes.item_s * lanes.max_batch
-    return lanes.replicas * lanes.max_batch / (batch_s * lanes.crowding[index, lanes.replicas])
+    batch_s = batch_s * lanes.crowding[index, lanes.replicas]
+    batch_s += lanes.replicas * (lanes.engine_batch_s + lanes.engine_request_s * lanes.max_batch)
+    return np.asarray(lanes.replicas * lanes.max_batch / batch_s)
 
 
 def sustainable_rps(

@@ -28,6 +28,10 @@ class Lanes(NamedTuple):
     """Seconds that each request of a batch adds."""
     crowding: Samples
     """Shape (lanes, most replicas + 1): slow-down with this many replicas busy."""
+    engine_batch_s: float = 0.0
+    """Seconds that the engine adds to a batch, times busy replicas: they share one interpreter."""
+    engine_request_s: float = 0.0
+    """Likewise, to each request of a batch."""
 
 
 def simulate(arrivals_s: Samples, lanes: Lanes, jitter: Samples, seed: int) -> Samples:
@@ -62,6 +66,7 @@ def simulate(arrivals_s: Samples, lanes: Lanes, jitter: Samples, seed: int) -> S
         busy = 1 + np.sum((free_s[live] > begun_s[:, None]) & np.isfinite(free_s[live]), axis=1)
         service_s = lanes.fixed_s[live] + lanes.item_s[live] * (past - start)
         service_s *= lanes.crowding[live, busy] * draws[batch[live]]
+        service_s += busy * (lanes.engine_batch_s + lanes.engine_request_s * (past - start))
         done_s = begun_s + service_s
         free_s[live, replica] = done_s
         _fill(finished_s, live, start, past, done_s)

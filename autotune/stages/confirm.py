@@ -19,6 +19,8 @@ CLOSE = 1.15
 TARGET_REQUESTS = 1200
 """Per finalist and load, where time allows: twelve requests beyond a p99."""
 MIN_ROUND_S = 1.0
+LEAST_SHARE = 0.5
+"""A round is begun only if at least this share of it fits the budget."""
 OVERHEAD_S = 0.15
 """Per run: warm-up of another batch size, draining, talk between processes."""
 
@@ -50,6 +52,9 @@ def confirm(context: Context, ground: Ground, strategy: Strategy) -> None:
     out: set[tuple[int, ServingConfig]] = set()
     for round_number in range(ROUNDS):
         windows_s = _share_out(context, ground, fields, ROUNDS - round_number, out)
+        if context.deadline.left_s < LEAST_SHARE * _round_s(windows_s, _runs(fields, out)):
+            context.observe(Said(text=f"out of time after {round_number} of {ROUNDS} rounds"))
+            return
         for load, traffic in enumerate(ground.traffics):
             # Turn about: whoever goes first after a pause must not always be the same.
             order = fields[load] if round_number % 2 == 0 else fields[load][::-1]
@@ -101,9 +106,18 @@ def _share_out(
     Where time is short, every load gets the same, smaller number of requests: the evidence is
     only as good as the load that has least of it.
     """
-    runs = [sum((load, config) not in out for config in field) for load, field in enumerate(fields)]
+    runs = _runs(fields, out)
     wanted_s = [TARGET_REQUESTS / ROUNDS / traffic.load_rps for traffic in ground.traffics]
     left_s = context.deadline.left_s / rounds_left - OVERHEAD_S * sum(runs)
     needed_s = sum(seconds * count for seconds, count in zip(wanted_s, runs, strict=True))
     cut = min(1.0, left_s / needed_s) if needed_s else 1.0
     return [max(MIN_ROUND_S, cut * seconds) for seconds in wanted_s]
+
+
+def _runs(fields: list[list[ServingConfig]], out: set[tuple[int, ServingConfig]]) -> list[int]:
+    """How many finalists are still in at each load."""
+    return [sum((load, config) not in out for config in field) for load, field in enumerate(fields)]
+
+
+def _round_s(windows_s: list[float], runs: list[int]) -> float:
+    return sum((OVERHEAD_S + s) * count for s, count in zip(windows_s, runs, strict=True))

@@ -7,7 +7,7 @@ from autotune.arrivals import Traffic
 from autotune.spec import ModelSpec, Record, Slo
 
 DEFAULT_BUDGET_S = 80.0
-LARGEST_DEFAULT_BUDGET_S = 900.0
+LARGEST_DEFAULT_BUDGET_S = 300.0
 QUICK_MODEL_S = 0.020
 """Models slower than this need proportionally longer, so the default budget grows with them."""
 

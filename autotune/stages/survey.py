@@ -93,7 +93,7 @@ def survey(context: Context) -> Ground:
         deadline.extend(default_budget_s(law.base_s))
     profile_s = deadline.spent_s
     observe(Started(step="predicting"))
-    lanes = make_lanes(law, lattice.configs, info.default_threads)
+    lanes = make_lanes(law, lattice.configs, info)
     slo = question.slo
     sustainable = sustainable_rps(lanes, law, slo.latency_ms / 1000, slo.quantile)
     traffics = question.traffics or auto_loads(sustainable or float(saturation_rps(lanes).max()))

@@ -1,0 +1,36 @@
+"""What the engine itself costs: the same code around a model that does nothing."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from autotune.engine.replica import start_replicas
+from autotune.engine.source import ScheduleSource, Tensors
+from autotune.spec import GiveUp
+
+_BATCHES = 200
+_BATCH_SIZE = 8
+
+
+class Overhead(NamedTuple):
+    """Seconds of CPU that the engine adds, one replica at a time holding the interpreter."""
+
+    batch_s: float
+    request_s: float
+
+
+def measure_overhead(samples: Sequence[Tensors], batchable: bool) -> Overhead:
+    """Serve a backlog with a model that returns its inputs, alone and, if possible, in batches."""
+    alone_s = _batch_s(samples, 1)
+    if not batchable:
+        return Overhead(batch_s=alone_s, request_s=0.0)
+    request_s = max(0.0, (_batch_s(samples, _BATCH_SIZE) - alone_s) / (_BATCH_SIZE - 1))
+    return Overhead(batch_s=max(0.0, alone_s - request_s), request_s=request_s)
+
+
+def _batch_s(samples: Sequence[Tensors], size: int) -> float:
+    never = GiveUp(delay_s=3600.0, hold_s=3600.0)
+    source = ScheduleSource([0.0] * (_BATCHES * size), samples, never)
+    source.restart_clock()
+    for thread in start_replicas([lambda inputs: inputs], source, size, 0.0):
+        thread.join()
+    return source.elapsed_s() / _BATCHES
