@@ -66,6 +66,8 @@ def run(arguments: list[str]) -> int:
         raise KeyboardInterrupt
 
     signal.signal(signal.SIGTERM, on_terminate)
+    # A shell starts background jobs with SIGINT ignored; whoever sends one means it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         code = app(arguments, standalone_mode=False)
     except TyperException as error:

@@ -22,7 +22,7 @@ from autotune.spec import RUNTIME_DEFAULT, ServingConfig
 from autotune.stages.confirm import finalists
 from autotune.stages.context import Context
 from autotune.stages.explore import StopReason
-from autotune.stages.sentence import summarize_policy
+from autotune.stages.sentence import meeting_from_below, summarize_policy
 from autotune.stages.survey import Ground, best_predicted
 from autotune.stats.summary import summarize
 from autotune.strategy.protocol import Strategy
@@ -69,18 +69,18 @@ def answer(context: Context, ground: Ground, strategy: Strategy, ended: Ended) -
 
 
 def recommended(entries: list[PolicyEntry]) -> ServingConfig:
-    """Return the configuration of the highest load that meets the SLO; else of the lowest load."""
-    meeting = [entry for entry in entries if entry.meets_slo]
+    """Return the configuration of the highest load up to which all meet the SLO, or the first."""
+    meeting = meeting_from_below(entries)
     return (meeting[-1] if meeting else entries[0]).config
 
 
 def _status(entries: list[PolicyEntry], context: Context, ended: Ended) -> Status:
     if ended.stopped == "interrupted":
         return "interrupted"
-    met = [entry.meets_slo for entry in entries]
+    met = len(meeting_from_below(entries))
     # Loads that autotune chose itself end above what the machine sustains, on purpose.
     asked = context.question.traffics is not None
-    return "complete" if (all(met) if asked else any(met)) else "slo_not_met"
+    return "complete" if met >= (len(entries) if asked else 1) else "slo_not_met"
 
 
 def _search_info(context: Context, ground: Ground, ended: Ended) -> SearchInfo:
@@ -177,7 +177,11 @@ def _confirmed(
 def _with_binding(entry: PolicyEntry, entries: list[PolicyEntry], ground: Ground) -> PolicyEntry:
     if entry.meets_slo:
         return entry
-    met_rps = [other.load_rps for other in entries if other.meets_slo and other.measured]
+    met_rps = [
+        other.load_rps
+        for other in meeting_from_below(entries)
+        if other.measured is not None and other.load_rps < entry.load_rps
+    ]
     predicted_rps = ground.sustainable_rps if ground.sustainable_rps < entry.load_rps else 0.0
     highest_rps = max([*met_rps, predicted_rps])
     lost = entry.measured is not None and entry.measured.objective.value_ms is None

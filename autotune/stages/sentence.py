@@ -1,7 +1,7 @@
 """The answer in words: what to deploy, what it gains, what binds where nothing helps."""
 
 from collections.abc import Sequence
-from itertools import pairwise
+from itertools import pairwise, takewhile
 
 from autotune.config_file import PolicyEntry
 from autotune.spec import RUNTIME_DEFAULT, Slo
@@ -10,9 +10,10 @@ from autotune.units import format_ms, format_rps
 
 def summarize_policy(entries: Sequence[PolicyEntry], slo: Slo) -> str:
     """Return one or two sentences for a person who reads nothing else."""
-    meeting = [entry for entry in entries if entry.meets_slo]
+    meeting = meeting_from_below(entries)
     if not meeting:
-        return f"Nothing meets {slo}. {_what_binds(entries[0])}"
+        lowest = format_rps(entries[0].load_rps)
+        return f"Nothing meets {slo} at {lowest} requests/s. {_what_binds(entries[0])}"
     top = meeting[-1]
     sentences = [
         f"Deploy {_named(top)} for up to {format_rps(top.load_rps)} requests/s: {_gain(top)}."
@@ -22,13 +23,20 @@ def summarize_policy(entries: Sequence[PolicyEntry], slo: Slo) -> str:
         for entry, above in pairwise(meeting)
         if entry.config not in (above.config, top.config)
     ]
-    missing = [entry for entry in entries if not entry.meets_slo]
-    if missing:
+    if len(meeting) < len(entries):
+        first = entries[len(meeting)]
         sentences.append(
-            f"Nothing meets {slo} at {format_rps(missing[0].load_rps)} requests/s. "
-            f"{_what_binds(missing[0])}"
+            f"Nothing meets {slo} at {format_rps(first.load_rps)} requests/s. {_what_binds(first)}"
         )
     return " ".join(sentences)
+
+
+def meeting_from_below(entries: Sequence[PolicyEntry]) -> list[PolicyEntry]:
+    """Return the entries, ascending by load, up to the first that misses the SLO.
+
+    One that meets it above one that misses is luck, or the other's bad luck: not to be promised.
+    """
+    return list(takewhile(lambda entry: entry.meets_slo, entries))
 
 
 def _named(entry: PolicyEntry) -> str:
@@ -44,15 +52,17 @@ def _lower(entry: PolicyEntry) -> str:
 def _gain(entry: PolicyEntry) -> str:
     if entry.measured is None:
         return f"predicted {format_ms(entry.predicted_ms)} ms, not measured"
-    mine = format_ms(entry.measured.objective.value_ms)
+    mine = format_ms(entry.measured.objective.value_ms) + " ms"
+    if entry.measured.slo_verdict == "undecided":
+        mine += f" ({entry.measured.requests} requests, too few to prove the SLO)"
     if entry.default is None:
-        return f"{mine} ms measured, not yet confirmed against the default"
+        return f"{mine} measured, not yet confirmed against the default"
     if entry.gain is None:
-        return f"{mine} ms, and nothing measured was proven better"
+        return f"{mine}, and nothing measured was proven better"
     default_ms = entry.default.objective.value_ms
     theirs = f"{format_ms(default_ms)} ms" if default_ms is not None else "an endless queue"
     saved = f", {entry.gain.cpu_ratio:.2f} x its CPU time" if entry.gain.cpu_ratio < 1 else ""
-    return f"{mine} ms where the runtime's default has {theirs}{saved} ({entry.gain.reason})"
+    return f"{mine} where the runtime's default has {theirs}{saved} ({entry.gain.reason})"
 
 
 def _what_binds(entry: PolicyEntry) -> str:
