@@ -74,11 +74,6 @@ def run(arguments: list[str]) -> int:
         return _refuse(" ".join(error.format_message().split()))
     except AutotuneError as error:
         return _refuse(str(error))
-    except (KeyboardInterrupt, typer.Abort):
-        typer.echo("interrupted before there was an answer; nothing was written", err=True)
-        return TERMINATED if terminated else INTERRUPTED
-    except BrokenPipeError:
-        return 1
     code = code if isinstance(code, int) else 0
     return TERMINATED if terminated and code == INTERRUPTED else code
 

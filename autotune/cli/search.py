@@ -1,6 +1,5 @@
 """`autotune search`: flags -> Question -> tune.search -> table."""
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -102,15 +101,19 @@ def _run(question: "Question", json: bool) -> int:
     from autotune.cli.app import INTERRUPTED
     from autotune.cli.live import watch
 
-    with watch() as observe:
-        tuned = tune.search(question, observe)
+    try:
+        with watch() as observe:
+            tuned = tune.search(question, observe)
+    except KeyboardInterrupt:
+        typer.echo("interrupted before there was an answer; nothing was written", err=True)
+        return INTERRUPTED
     if json:
         typer.echo(config_file.to_json(tuned), nl=False)
     else:
         from autotune.cli.table import print_answer
 
         print_answer(tuned)
-        print(f"\nWritten to {question.output}", file=sys.stdout)  # noqa: T201 - the product
+        typer.echo(f"\nWritten to {question.output}")
     if tuned.status == "interrupted":
         return INTERRUPTED
     return 1 if tuned.status == "slo_not_met" else 0

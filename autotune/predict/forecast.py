@@ -11,8 +11,8 @@ from autotune.predict.service_law import ServiceLaw
 from autotune.spec import ServingConfig
 
 QUANTILES = (0.50, 0.95, 0.99)
-CAPACITY_STEPS = 12
-"""Bisection steps between nothing and saturation: within 0.1 % of it."""
+CAPACITY_STEPS = 7
+"""Bisection steps between nothing and saturation: within 1 % of it."""
 
 
 class Forecast(NamedTuple):
@@ -59,7 +59,7 @@ def saturation_rps(lanes: Lanes) -> Samples:
 
 
 def sustainable_rps(
-    lanes: Lanes, law: ServiceLaw, slo_s: float, quantile: float, requests: int = 600
+    lanes: Lanes, law: ServiceLaw, slo_s: float, quantile: float, requests: int = 1500
 ) -> float:
     """Return the highest Poisson load that some lane is predicted to serve within the SLO.
 

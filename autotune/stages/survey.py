@@ -37,7 +37,7 @@ DESCHEDULED = 0.85
 """A lone thread that got less CPU than this share of its run shared a core: not its own speed."""
 STEADY_SPREAD = 1.25
 """Between the quartiles of a corner's runs; more is a disturbance, or deserves a second look."""
-AUTO_LOADS = (0.15, 0.60, 0.90, 1.10)
+AUTO_LOADS = (0.15, 0.60, 0.90, 1.15)
 """Shares of what the machine sustains: nearly idle, busy, close to the edge, just above."""
 FORECAST_REQUESTS = 1000
 MAX_FORECAST_REQUESTS = 10_000

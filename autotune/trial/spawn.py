@@ -67,11 +67,13 @@ class Child:
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
         self._pipe.close()
+        self._output.close()
 
     def _post_mortem(self) -> Failed:
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(timeout=5)
         code = self._process.poll()
+        last_words = self._last_words()
         self.close()
         kind: FailureKind = "crash"
         if code is not None and code < 0:
@@ -81,7 +83,6 @@ class Child:
                 kind, detail = "out_of_memory", f"{detail}, most likely for want of memory"
         else:
             detail = f"the process ended with exit code {code}"
-        last_words = self._last_words()
         return Failed(kind=kind, detail=f"{detail}: {last_words}" if last_words else detail)
 
     def _last_words(self) -> str:

@@ -1,0 +1,181 @@
+"""The command line as a person meets it: in a process of its own, by exit code and output."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+GOLDEN = Path(__file__).parents[1] / "golden" / "v1.autotune.json"
+
+
+def autotune(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "autotune", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, timeout=120)
+
+
+def mistakes(mlp: Path, images: Path, folder: Path) -> dict[tuple[str, ...], str]:
+    (folder / "backwards.csv").write_text("arrival_s\n0\n2\n1\n")
+    (folder / "other.txt").write_text("precious")
+    good = (str(mlp), "--slo", "50ms")
+    return {
+        ("search", "missing.onnx", "--slo", "50ms"): "no such file",
+        ("search", str(folder), "--slo", "50ms"): "directory",
+        ("search", str(images), "--slo", "50ms"): "--shape x=1x3x224x224",
+        ("search", str(mlp)): "--slo",
+        ("search", str(mlp), "--slo", "0"): "above zero",
+        ("search", str(mlp), "--slo", "-5ms"): "above zero",
+        ("search", str(mlp), "--slo", "50"): "no unit",
+        ("search", *good, "--load", "0"): "above zero",
+        ("search", *good, "--load", "1e12"): "more than can be issued",
+        ("search", *good, "--loads", "10,x"): "is not a load",
+        ("search", *good, "--load", "1", "--trace", "a.csv"): "give one of them",
+        ("search", *good, "--trace", "none.csv"): "cannot be read",
+        ("search", *good, "--trace", str(folder / "backwards.csv")): "line 4",
+        ("search", *good, "--percentile", "100"): "between 0 and 100",
+        ("search", *good, "--trials", "0"): "at least 1",
+        ("search", *good, "--budget", "3"): "no unit",
+        ("search", *good, "--shape", "x"): "NAME=SIZES",
+        ("search", *good, "--shape", "z=1x2"): "no input 'z'",
+        ("search", *good, "--input", "none.npz"): "no such file",
+        ("search", *good, "-o", str(folder / "other.txt")): "not a tuned file",
+        ("search", *good, "-o", str(folder / "none" / "a.json")): "no folder",
+        ("show", "none.json"): "cannot be read",
+        ("serch",): "No such command",
+    }
+
+
+def test_every_mistake_gets_one_line_and_exit_code_2(
+    mlp: Path, images: Path, tmp_path: Path
+) -> None:
+    for arguments, message in mistakes(mlp, images, tmp_path).items():
+        done = autotune(*arguments, cwd=tmp_path)
+        errors = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+        assert done.returncode == 2, (arguments, done)
+        assert len(errors) == 1, (arguments, done.stderr)
+        assert message in errors[0], (arguments, errors)
+        assert "Traceback" not in done.stderr
+        assert done.stdout == ""
+    assert (tmp_path / "other.txt").read_text() == "precious"
+
+
+def test_help_and_version_load_no_runtime_and_no_pandas() -> None:
+    script = (
+        "import sys; from autotune.cli.app import run; run(['--help']); run(['search', '--help'])\n"
+        "heavy = {'onnxruntime', 'torch', 'pandas', 'scipy', 'numpy'} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert autotune("--version").stdout.startswith("autotune ")
+
+
+def test_the_parent_process_never_loads_the_runtime() -> None:
+    script = (
+        "import sys, autotune.tune, autotune.cli.live, autotune.cli.table\n"
+        "assert not {'onnxruntime', 'torch', 'pandas'} & set(sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_search_answers_writes_and_shows_the_same(mlp: Path, tmp_path: Path) -> None:
+    question = ("search", str(mlp), "--slo", "50ms", "--loads", "50,400", "--budget", "15s")
+    done = autotune(*question, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    written = tmp_path / "mlp.autotune.json"
+    tuned = json.loads(written.read_text())
+    assert [entry["load_rps"] for entry in tuned["policy"]] == [50, 400]
+    assert all(entry["evidence"] == "confirmed" for entry in tuned["policy"])
+    assert {trial["phase"] for trial in tuned["trials"]} == {"search", "confirm"}
+    assert "first answer" in done.stderr
+    assert "\x1b" not in done.stdout + done.stderr
+    shown = autotune("show", str(written))
+    assert shown.returncode == 0
+    assert shown.stdout.strip() == done.stdout.split("\nWritten to")[0].strip()
+    assert autotune("show", "--json", str(written)).stdout == written.read_text()
+
+
+def test_json_alone_is_on_stdout_and_an_unmet_slo_exits_1(mlp: Path, tmp_path: Path) -> None:
+    question = ("search", str(mlp), "--slo", "10us", "--load", "50", "--budget", "8s", "--json")
+    done = autotune(*question, cwd=tmp_path)
+    assert done.returncode == 1, done.stderr
+    tuned = json.loads(done.stdout)
+    assert tuned["status"] == "slo_not_met"
+    assert tuned["policy"][0]["binding"]["lowest_slo_ms"] > 0.01
+    assert json.loads((tmp_path / "mlp.autotune.json").read_text()) == tuned
+
+
+def test_a_recorded_trace_is_replayed(mlp: Path, tmp_path: Path) -> None:
+    trace = tmp_path / "arrivals.csv"
+    trace.write_text("arrival_s\n" + "\n".join(f"{i * 0.01 + i // 50}" for i in range(400)))
+    question = ("search", str(mlp), "--slo", "50ms", "--trace", str(trace), "--budget", "8s")
+    done = autotune(*question, "--json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["arrivals"] == "trace"
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupt_keeps_the_best_so_far_and_leaves_no_process(
+    mlp: Path, tmp_path: Path, number: signal.Signals, code: int
+) -> None:
+    command = [sys.executable, "-m", "autotune", "search", str(mlp), "--slo", "50ms"]
+    with subprocess.Popen(
+        command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if line.startswith("search "):
+                break
+        process.send_signal(number)
+        _, errors = process.communicate(timeout=20)
+    assert process.returncode == code
+    assert "interrupted: writing the best so far" in errors
+    tuned = json.loads((tmp_path / "mlp.autotune.json").read_text())
+    assert tuned["status"] == "interrupted"
+    assert tuned["trials"]
+    assert _orphans(str(mlp)) == []
+
+
+def test_an_interrupt_before_any_answer_writes_nothing(mlp: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "autotune", "search", str(mlp), "--slo", "50ms"]
+    with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        process.stderr.readline()
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert "nothing was written" in errors
+    assert list(tmp_path.iterdir()) == []
+
+
+def _orphans(model: str) -> list[str]:
+    """Children of the measuring kind whose parent is gone."""
+    deadline_s = time.monotonic() + 5
+    while True:
+        listing = subprocess.run(
+            ["ps", "-eo", "ppid,args"], capture_output=True, text=True, check=True
+        )
+        found = [
+            line
+            for line in listing.stdout.splitlines()
+            if "autotune.trial.child" in line and not line.split()[-1] == str(os.getpid())
+        ]
+        if not found or time.monotonic() > deadline_s:
+            return found
+        time.sleep(0.1)
+
+
+def test_the_schema_is_printed() -> None:
+    assert json.loads(autotune("schema").stdout)["$schema"].startswith("https://json-schema.org")
+
+
+def test_show_prints_a_table_of_the_golden_file() -> None:
+    done = autotune("show", str(GOLDEN))
+    assert done.returncode == 0, done.stderr
+    assert "runtime default" in done.stdout
+    assert json.loads(GOLDEN.read_text())["summary"].split()[0] in done.stdout

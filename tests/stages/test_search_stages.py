@@ -1,0 +1,226 @@
+"""The four stages over a synthetic machine: a bench that simulates instead of measuring."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from autotune.arrivals import Traffic
+from autotune.config_file import TunedFile
+from autotune.errors import MeasureError
+from autotune.outcome import Failed, Measured, ModelInfo, ServiceTimes, TrialOutcome
+from autotune.predict.queue_simulation import Lanes, simulate
+from autotune.spec import RUNTIME_DEFAULT, ModelSpec, ServingConfig, SessionShape, Slo, TrialSpec
+from autotune.stages import survey as survey_module
+from autotune.stages.answer import Ended, answer
+from autotune.stages.confirm import confirm
+from autotune.stages.context import Context
+from autotune.stages.events import Event, Predicted, Said, Tried
+from autotune.stages.explore import explore
+from autotune.stages.journal import Journal
+from autotune.stages.question import Deadline, Question, default_budget_s
+from autotune.stages.survey import auto_loads, survey
+from autotune.strategy.rrl import Rrl
+from autotune.trial.bench import Bench
+from autotune.trial.wire import ClosedLoop
+
+CORES = 2
+INFO = ModelInfo(
+    inputs=[],
+    outputs=[],
+    sample_shapes={"x": [1, 4]},
+    sample_source="generated",
+    batchable=False,
+    batch_reason="no",
+    footprint_bytes=1 << 20,
+    default_threads=CORES,
+    runtime="synthetic",
+    load_s=0.01,
+    run_s=0.01,
+    engine_batch_s=0.0,
+    engine_request_s=0.0,
+)
+
+
+class SyntheticBench(Bench):
+    """10 ms on one thread, 6 ms on two; two replicas of two threads share the cores."""
+
+    def __init__(self, fails: Callable[[ServingConfig], bool] = lambda config: False) -> None:
+        super().__init__(ModelSpec(path="synthetic"))
+        self.fails = fails
+        self.trials: list[TrialSpec] = []
+
+    def inspect(self) -> ModelInfo:
+        return INFO
+
+    def service_times(
+        self, shape: SessionShape, request: ClosedLoop, timeout_s: float
+    ) -> ServiceTimes | Failed:
+        seconds = np.full(20, self.service_s(shape.intra_op_threads or CORES, request.busy))
+        return ServiceTimes(seconds=seconds, cpu_s=float(seconds[0]))
+
+    def service_s(self, threads: int, busy: int) -> float:
+        return {1: 0.010, 2: 0.006}[min(threads, 2)] * max(1.0, busy * threads / CORES)
+
+    def measure(self, trial: TrialSpec) -> TrialOutcome:
+        self.trials.append(trial)
+        config = trial.config
+        if self.fails(config):
+            return Failed(kind="crash", detail="synthetic crash")
+        threads = config.intra_op_threads or CORES
+        factors = [self.service_s(threads, max(1, busy)) for busy in range(config.replicas + 1)]
+        arrivals_s = np.array(trial.arrivals_s)
+        lanes = Lanes(
+            replicas=np.array([config.replicas]),
+            max_batch=np.array([1]),
+            timeout_s=np.zeros(1),
+            fixed_s=np.zeros(1),
+            item_s=np.ones(1),
+            crowding=np.array([factors]),
+        )
+        seed = len(self.trials)
+        jitter = np.sort(np.random.default_rng(seed).normal(1.0, 0.02, 200))
+        latency_s = simulate(arrivals_s, lanes, jitter, seed)[0]
+        late = latency_s > trial.give_up.delay_s + trial.give_up.hold_s
+        served = int(np.argmax(late)) if late.any() else len(arrivals_s)
+        return Measured(
+            scheduled_s=arrivals_s[:served],
+            claimed_s=arrivals_s[:served],
+            started_s=arrivals_s[:served],
+            finished_s=(arrivals_s + latency_s)[:served],
+            batch_size=np.ones(served),
+            lost=len(arrivals_s) - served,
+            diverged=bool(late.any()),
+            duration_s=float(arrivals_s[-1]),
+            cpu_s=0.01 * served,
+            peak_memory_bytes=1,
+        )
+
+
+@pytest.fixture(autouse=True)
+def two_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    cores = survey_module.usable_cores()
+    two = type(cores)(affinity=CORES, quota=None)
+    monkeypatch.setattr(survey_module, "usable_cores", lambda: two)
+
+
+def run(
+    loads_rps: list[float] | None,
+    bench: SyntheticBench,
+    slo_ms: float = 50,
+    max_trials: int | None = None,
+) -> tuple[TunedFile, list[Event]]:
+    events: list[Event] = []
+    question = Question(
+        model=bench.model,
+        name="synthetic",
+        slo=Slo(latency_ms=slo_ms),
+        traffics=None if loads_rps is None else [Traffic(load_rps=rps) for rps in loads_rps],
+        budget_s=60.0,
+        max_trials=max_trials,
+        seed=0,
+        output=Path("unused"),
+    )
+    context = Context(question, bench, Journal(question.slo), Deadline(60.0), events.append)
+    ground = survey(context)
+    strategy = Rrl(
+        ground.predicted_s,
+        ground.lattice.coordinates,
+        np.array([traffic.load_rps for traffic in ground.traffics]),
+    )
+    stopped = explore(context, ground, strategy)
+    confirm(context, ground, strategy)
+    return answer(context, ground, strategy, Ended(stopped, "now", "0" * 64)), events
+
+
+def test_the_winner_changes_with_load_and_the_gain_is_proven() -> None:
+    tuned, _ = run([20, 130], SyntheticBench())
+    low, high = tuned.policy
+    assert low.config == RUNTIME_DEFAULT
+    assert low.gain is None
+    assert high.config.replicas >= 2
+    assert high.gain is not None
+    assert high.gain.proven
+    assert tuned.status == "complete"
+    assert high.config.describe() in tuned.summary
+
+
+def test_the_finalists_see_the_same_arrivals_round_by_round() -> None:
+    bench = SyntheticBench()
+    run([150], bench)
+    schedules: dict[ServingConfig, list[list[float]]] = {}
+    for trial in bench.trials[-6:]:
+        schedules.setdefault(trial.config, []).append(trial.arrivals_s)
+    assert RUNTIME_DEFAULT in schedules
+    for config, seen in schedules.items():
+        if len(seen) == len(schedules[RUNTIME_DEFAULT]):
+            assert seen == schedules[RUNTIME_DEFAULT], config
+
+
+def test_loads_are_worked_out_from_nearly_idle_to_just_above_what_is_sustained() -> None:
+    tuned, events = run(None, SyntheticBench())
+    predicted = next(event for event in events if isinstance(event, Predicted))
+    loads = [entry.load_rps for entry in tuned.policy]
+    assert loads[0] < 0.3 * predicted.sustainable_rps
+    assert loads[-1] > predicted.sustainable_rps
+    assert tuned.status == "complete"
+
+
+def test_an_impossible_slo_says_what_binds() -> None:
+    tuned, _ = run([20], SyntheticBench(), slo_ms=2)
+    (entry,) = tuned.policy
+    assert tuned.status == "slo_not_met"
+    assert entry.binding is not None
+    assert entry.binding.lowest_slo_ms is not None
+    assert 5 < entry.binding.lowest_slo_ms < 20
+    assert "Nothing meets p99 <= 2 ms" in tuned.summary
+
+
+def test_an_impossible_load_names_the_highest_that_is_met() -> None:
+    tuned, _ = run([20, 2000], SyntheticBench())
+    assert tuned.status == "slo_not_met"
+    binding = tuned.policy[1].binding
+    assert binding is not None
+    assert binding.highest_load_rps is not None
+    assert 20 <= binding.highest_load_rps < 250
+
+
+def test_configurations_that_crash_are_failed_trials_and_never_win() -> None:
+    tuned, _ = run([180], SyntheticBench(fails=lambda config: config.replicas == 2))
+    failed = [trial for trial in tuned.trials if trial.failure is not None]
+    assert failed
+    assert tuned.policy[0].config.replicas != 2
+
+
+def test_a_default_that_crashes_does_not_end_the_search() -> None:
+    tuned, events = run([20], SyntheticBench(fails=lambda config: config == RUNTIME_DEFAULT))
+    assert tuned.policy[0].config != RUNTIME_DEFAULT
+    assert any(isinstance(event, Said) and "crash" in event.text for event in events)
+
+
+def test_trials_are_limited_on_request() -> None:
+    tuned, events = run([20, 100, 180], SyntheticBench(), max_trials=2)
+    searched = [event for event in events if isinstance(event, Tried) and event.phase == "search"]
+    assert len(searched) == 2
+    assert tuned.search.stopped == "trials"
+
+
+def test_a_model_that_fails_on_one_thread_cannot_be_tuned() -> None:
+    class Broken(SyntheticBench):
+        def service_times(
+            self, shape: SessionShape, request: ClosedLoop, timeout_s: float
+        ) -> ServiceTimes | Failed:
+            return Failed(kind="crash", detail="dead")
+
+    with pytest.raises(MeasureError, match="one thread: crash: dead"):
+        run([20], Broken())
+
+
+def test_slower_models_get_more_time_up_to_a_limit() -> None:
+    assert default_budget_s(0.001) == default_budget_s(0.020) < default_budget_s(0.040)
+    assert default_budget_s(100.0) <= 300
+
+
+def test_loads_have_two_digits() -> None:
+    assert [traffic.load_rps for traffic in auto_loads(1234.5)] == [190, 740, 1100, 1400]

@@ -1,0 +1,88 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+from autotune import config_file
+from autotune.errors import ConfigFileError, UsageError
+
+GOLDEN = Path(__file__).parent / "golden" / "v1.autotune.json"
+
+
+def golden() -> dict[str, Any]:
+    loaded: dict[str, Any] = json.loads(GOLDEN.read_text())
+    return loaded
+
+
+def test_the_golden_file_of_version_1_reads_and_writes_unchanged() -> None:
+    assert config_file.to_json(config_file.read(GOLDEN)) == GOLDEN.read_text()
+
+
+def test_the_golden_file_fits_the_published_schema() -> None:
+    jsonschema.validate(golden(), json.loads(config_file.SCHEMA_PATH.read_text()))
+
+
+def test_the_published_schema_is_that_of_the_code() -> None:
+    assert json.loads(config_file.SCHEMA_PATH.read_text()) == config_file.json_schema()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"schema_version": 2}, "schema version 2"),
+        ({"format": "other"}, "is not a tuned file"),
+        ({"surprise": 1}, "unknown field `surprise`"),
+        ({"policy": "none"}, r"Expected `array`, got `str` - at `\$.policy`"),
+    ],
+)
+def test_a_file_that_does_not_fit_is_refused_by_name(
+    tmp_path: Path, change: dict[str, Any], message: str
+) -> None:
+    path = tmp_path / "bad.json"
+    path.write_text(json.dumps(golden() | change))
+    with pytest.raises(ConfigFileError, match=message) as raised:
+        config_file.read(path)
+    assert str(path) in str(raised.value)
+
+
+@pytest.mark.parametrize("text", ["", "not json", "[]", "null", '{"format": 1}'])
+def test_what_is_no_tuned_file_is_refused(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "bad.json"
+    path.write_text(text)
+    with pytest.raises(ConfigFileError):
+        config_file.read(path)
+
+
+def test_a_missing_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigFileError, match="No such file"):
+        config_file.read(tmp_path / "none.json")
+
+
+def test_writing_leaves_nothing_but_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "out.json"
+    config_file.write(path, config_file.read(GOLDEN))
+    assert path.read_text() == GOLDEN.read_text()
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_place_that_cannot_be_written_is_found_before_measuring(tmp_path: Path) -> None:
+    other = tmp_path / "model.onnx"
+    other.write_bytes(b"precious")
+    for path, message in (
+        (tmp_path, "is a directory"),
+        (tmp_path / "none" / "out.json", "no folder"),
+        (other, "is not a tuned file"),
+    ):
+        with pytest.raises(UsageError, match=message):
+            config_file.check_writable(path)
+    assert other.read_bytes() == b"precious"
+    assert list(tmp_path.iterdir()) == [other]
+
+
+def test_an_older_or_newer_tuned_file_may_be_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "old.json"
+    path.write_text(json.dumps({"format": "autotune", "schema_version": 99}))
+    config_file.check_writable(path)
+    assert path.exists()

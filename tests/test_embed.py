@@ -1,0 +1,73 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import autotune
+from autotune import config_file
+from autotune.spec import ServingConfig
+
+GOLDEN = Path(__file__).parent / "golden" / "v1.autotune.json"
+
+# The golden file was made on another machine for another model, and says so.
+pytestmark = pytest.mark.filterwarnings("ignore::autotune.embed.StaleWarning")
+
+
+def test_the_configuration_follows_the_load() -> None:
+    tuned = autotune.load(GOLDEN)
+    loads = [entry.load_rps for entry in tuned.file.policy]
+    assert tuned.config(loads[0]) == tuned.file.policy[0].config
+    assert tuned.config(loads[0] + 1e-6) == tuned.file.policy[1].config
+    assert tuned.config() == tuned.file.recommended
+
+
+def test_a_load_above_the_highest_is_warned_about() -> None:
+    tuned = autotune.load(GOLDEN)
+    with pytest.warns(autotune.StaleWarning, match="above the highest load"):
+        assert tuned.config(1e6) == tuned.file.policy[-1].config
+
+
+def test_another_machine_is_warned_about() -> None:
+    with pytest.warns(autotune.StaleWarning, match="search again on this machine"):
+        autotune.load(GOLDEN)
+
+
+def test_session_options_are_those_of_the_configuration() -> None:
+    tuned = autotune.load(GOLDEN)
+    top = tuned.file.policy[-1]
+    options = tuned.session_options(top.load_rps)
+    assert options.intra_op_num_threads == top.config.intra_op_threads
+
+
+def test_another_model_is_warned_about_and_served(mlp: Path) -> None:
+    tuned = autotune.load(GOLDEN)
+    with pytest.warns(autotune.StaleWarning, match="not the model that was tuned"):
+        engine = tuned.open(mlp)
+    engine.close()
+
+
+def test_the_engine_answers_each_request_as_a_plain_session_does(mlp: Path, tmp_path: Path) -> None:
+    onnxruntime = pytest.importorskip("onnxruntime")
+    file = config_file.read(GOLDEN)
+    batching = ServingConfig(
+        replicas=2, intra_op_threads=1, spinning=False, max_batch_size=4, batch_timeout_ms=5.0
+    )
+    path = tmp_path / "batching.autotune.json"
+    fields = {name: getattr(file, name) for name in file.__struct_fields__}
+    config_file.write(path, config_file.TunedFile(**fields | {"recommended": batching}))
+    plain = onnxruntime.InferenceSession(str(mlp), providers=["CPUExecutionProvider"])
+    rng = np.random.default_rng(0)
+    requests = [rng.random((1 + i % 2, 256), dtype=np.float32) for i in range(20)]
+    with autotune.load(path).open(mlp) as engine:
+        futures = [engine.submit({"x": request}) for request in requests]
+        for request, future in zip(requests, futures, strict=True):
+            (expected,) = plain.run(None, {"x": request})
+            np.testing.assert_allclose(future.result()["y"], expected, rtol=1e-4, atol=1e-5)
+
+
+def test_public_names_are_those_listed() -> None:
+    assert sorted(autotune.__all__) == autotune.__all__ == dir(autotune)
+    for name in autotune.__all__:
+        assert getattr(autotune, name) is not None
+    with pytest.raises(AttributeError):
+        autotune.nothing  # noqa: B018 - looking it up is the test

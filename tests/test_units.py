@@ -1,0 +1,125 @@
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from autotune.errors import UsageError
+from autotune.units import (
+    MAX_LOAD_RPS,
+    format_ms,
+    format_percent,
+    format_rps,
+    parse_duration_s,
+    parse_load_rps,
+    parse_loads_rps,
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("50ms", 0.05),
+        ("250us", 250e-6),
+        ("0.5s", 0.5),
+        (".5s", 0.5),
+        ("3m", 180.0),
+        ("3min", 180.0),
+        ("2h", 7200.0),
+        (" 50 MS ", 0.05),
+        ("1e3ms", 1.0),
+    ],
+)
+def test_a_duration_is_read_in_its_unit(text: str, seconds: float) -> None:
+    assert parse_duration_s(text, "--slo") == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("", "not a duration"),
+        ("fast", "not a duration"),
+        ("5ms 3s", "not a duration"),
+        ("nan s", "not a duration"),
+        ("50", "no unit"),
+        ("50parsecs", "unknown unit 'parsecs'"),
+        ("0ms", "above zero"),
+        ("-5ms", "above zero"),
+        ("1e400s", "above zero"),
+    ],
+)
+def test_a_bad_duration_is_refused_naming_option_text_and_fault(text: str, complaint: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        parse_duration_s(text, "--slo")
+    message = str(caught.value)
+    assert message.startswith(f"--slo {text!r}")
+    assert complaint in message
+    assert "\n" not in message
+
+
+@given(st.integers(1, 10**9), st.sampled_from([("us", 1e6), ("ms", 1e3), ("s", 1.0)]))
+def test_any_whole_duration_is_read_exactly(number: int, unit: tuple[str, float]) -> None:
+    name, per_second = unit
+    assert parse_duration_s(f"{number}{name}", "--budget") == pytest.approx(number / per_second)
+
+
+@pytest.mark.parametrize("text", ["80", "80rps", " 80 RPS ", "80/s", "8e1"])
+def test_a_load_is_read_with_and_without_its_unit(text: str) -> None:
+    assert parse_load_rps(text, "--load") == 80.0
+
+
+def test_the_largest_load_is_still_allowed() -> None:
+    assert parse_load_rps("1e6", "--load") == MAX_LOAD_RPS
+
+
+@pytest.mark.parametrize("text", ["", "many", "0", "-3", "nan", "inf", "1000001", "80ms"])
+def test_a_bad_load_is_refused_naming_the_option(text: str) -> None:
+    with pytest.raises(UsageError, match=r"^--load "):
+        parse_load_rps(text, "--load")
+
+
+def test_loads_come_back_ascending_and_without_repeats() -> None:
+    assert parse_loads_rps("80, 20rps,80,5", "--load") == (5.0, 20.0, 80.0)
+
+
+@pytest.mark.parametrize("text", ["", "10,", ",10", "10,,20", "10;20"])
+def test_an_empty_or_foreign_entry_among_loads_is_refused(text: str) -> None:
+    with pytest.raises(UsageError):
+        parse_loads_rps(text, "--load")
+
+
+@pytest.mark.parametrize(
+    ("value_ms", "text"),
+    [
+        (None, "-"),
+        (math.inf, "inf"),
+        (0.0, "0.00"),
+        (1.234, "1.23"),
+        (12.34, "12.3"),
+        (123.4, "123"),
+        (12345.6, "12,346"),
+    ],
+)
+def test_milliseconds_show_three_digits_and_mark_the_unknown(
+    value_ms: float | None, text: str
+) -> None:
+    assert format_ms(value_ms) == text
+
+
+@pytest.mark.parametrize(
+    ("value_rps", "text"), [(0.25, "0.25"), (1.234, "1.23"), (80.0, "80"), (12345.0, "12,345")]
+)
+def test_loads_show_no_needless_fraction(value_rps: float, text: str) -> None:
+    assert format_rps(value_rps) == text
+
+
+@pytest.mark.parametrize(
+    ("share", "text"), [(1.0, "100.0"), (0.9996, "99.960"), (0.999, "99.9"), (0.0, "0.0")]
+)
+def test_percentages_of_note(share: float, text: str) -> None:
+    assert format_percent(share) == text
+
+
+@given(st.floats(0, 0.99999))
+def test_a_miss_is_never_rounded_up_to_all(share: float) -> None:
+    assert 0 <= float(format_percent(share)) < 100

@@ -1,0 +1,170 @@
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from autotune.arrivals import Traffic, draw
+from autotune.errors import ModelError
+from autotune.outcome import Failed, Measured, ServiceTimes
+from autotune.spec import GiveUp, ModelSpec, ServingConfig, TrialSpec
+from autotune.trial import bench as bench_module
+from autotune.trial.bench import Bench
+from autotune.trial.wire import ClosedLoop
+
+TWO = ServingConfig(replicas=2, intra_op_threads=1, spinning=False)
+
+
+def trial(load_rps: float = 200, duration_s: float = 0.5, config: ServingConfig = TWO) -> TrialSpec:
+    arrivals_s = draw(Traffic(load_rps=load_rps), duration_s, (1,))
+    return TrialSpec(
+        config=config,
+        arrivals_s=arrivals_s.tolist(),
+        lead_in_s=0.0,
+        give_up=GiveUp(delay_s=0.2, hold_s=0.3),
+    )
+
+
+def children() -> list[str]:
+    listing = subprocess.run(["ps", "-eo", "ppid,args"], capture_output=True, text=True, check=True)
+    mine = [line.split(maxsplit=1) for line in listing.stdout.splitlines()]
+    return [args for ppid, args in mine if ppid == str(os.getpid()) and "trial.child" in args]
+
+
+def test_every_request_of_the_schedule_is_logged_with_consistent_times(mlp: Path) -> None:
+    spec = trial()
+    with Bench(ModelSpec(path=str(mlp))) as bench:
+        outcome = bench.measure(spec)
+    assert isinstance(outcome, Measured)
+    np.testing.assert_array_equal(outcome.scheduled_s, spec.arrivals_s)
+    assert (outcome.claimed_s >= outcome.scheduled_s).all()
+    assert (outcome.started_s >= outcome.claimed_s).all()
+    assert (outcome.finished_s > outcome.started_s).all()
+    assert outcome.lost == 0
+    assert outcome.cpu_s > 0
+    assert children() == []
+
+
+def test_batches_are_formed_and_counted(mlp: Path) -> None:
+    config = ServingConfig(intra_op_threads=1, max_batch_size=4, batch_timeout_ms=20.0)
+    with Bench(ModelSpec(path=str(mlp))) as bench:
+        outcome = bench.measure(trial(load_rps=400, config=config))
+    assert isinstance(outcome, Measured)
+    assert 1 < outcome.batch_size.mean() <= 4
+
+
+def test_overload_is_given_up_and_its_rest_counts_as_lost(mlp: Path) -> None:
+    spec = trial(load_rps=50_000, duration_s=2.0)
+    with Bench(ModelSpec(path=str(mlp))) as bench:
+        outcome = bench.measure(spec)
+    assert isinstance(outcome, Measured)
+    assert outcome.diverged
+    assert outcome.lost == len(spec.arrivals_s) - outcome.served > 0
+
+
+def test_one_shape_is_loaded_once(mlp: Path) -> None:
+    with Bench(ModelSpec(path=str(mlp))) as bench:
+        assert not bench.is_warm(TWO.session_shape)
+        bench.measure(trial(duration_s=0.1))
+        bench.measure(trial(duration_s=0.1, load_rps=300))
+        assert bench.is_warm(TWO.session_shape)
+        assert len(children()) == 1
+
+
+def test_memory_bounds_how_many_shapes_stay_open(mlp: Path) -> None:
+    with Bench(ModelSpec(path=str(mlp))) as bench:
+        bench.limit_memory(available_bytes=3_000, footprint_bytes=1_000)
+        bench.measure(trial(duration_s=0.1))
+        other = ServingConfig(replicas=2, intra_op_threads=2)
+        bench.measure(trial(duration_s=0.1, config=other))
+        assert bench.is_warm(other.session_shape)
+        assert not bench.is_warm(TWO.session_shape)
+
+
+def kill_soon(bench: Bench, number: signal.Signals) -> threading.Thread:
+    def kill() -> None:
+        time.sleep(0.3)
+        for child in bench._children.values():
+            os.kill(child.pid, number)
+
+    thread = threading.Thread(target=kill)
+    thread.start()
+    return thread
+
+
+@pytest.mark.parametrize(
+    ("number", "kind"),
+    [(signal.SIGKILL, "out_of_memory"), (signal.SIGSEGV, "crash"), (signal.SIGTERM, "crash")],
+)
+def test_a_child_that_dies_is_a_failed_trial_and_the_bench_goes_on(
+    mlp: Path, number: signal.Signals, kind: str
+) -> None:
+    with Bench(ModelSpec(path=str(mlp))) as bench:
+        bench.measure(trial(duration_s=0.1))
+        killer = kill_soon(bench, number)
+        outcome = bench.measure(trial(duration_s=3.0))
+        killer.join()
+        assert isinstance(outcome, Failed)
+        assert outcome.kind == kind
+        assert number.name in outcome.detail
+        assert isinstance(bench.measure(trial(duration_s=0.1)), Measured)
+
+
+def test_a_child_that_hangs_is_killed(mlp: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bench_module, "_GRACE_S", 0.5)
+    with Bench(ModelSpec(path=str(mlp))) as bench:
+        bench.measure(trial(duration_s=0.1))
+        stopper = kill_soon(bench, signal.SIGSTOP)
+        outcome = bench.measure(trial(duration_s=1.0))
+        stopper.join()
+        assert isinstance(outcome, Failed)
+        assert outcome.kind == "timeout"
+        assert children() == []
+
+
+def test_sessions_that_cannot_load_are_a_failed_trial(tmp_path: Path) -> None:
+    with Bench(ModelSpec(path=str(tmp_path / "gone.onnx"))) as bench:
+        outcome = bench.measure(trial(duration_s=0.1))
+    assert isinstance(outcome, Failed)
+    assert outcome.kind == "load_error"
+    assert "gone.onnx" in outcome.detail
+
+
+def test_service_times_come_from_every_busy_replica(mlp: Path) -> None:
+    request = ClosedLoop(busy=2, batch_size=1, duration_s=0.05, min_runs=3)
+    with Bench(ModelSpec(path=str(mlp))) as bench:
+        sample = bench.service_times(TWO.session_shape, request, timeout_s=30)
+    assert isinstance(sample, ServiceTimes)
+    assert len(sample.seconds) >= 6
+    assert (sample.seconds > 0).all()
+
+
+def test_inspecting_a_broken_model_raises(tmp_path: Path) -> None:
+    path = tmp_path / "broken.onnx"
+    path.write_text("not a model")
+    with pytest.raises(ModelError, match="is not an ONNX model"):
+        Bench(ModelSpec(path=str(path))).inspect()
+    assert children() == []
+
+
+def test_children_do_not_outlive_a_parent_that_is_killed(mlp: Path) -> None:
+    script = (
+        "import sys, time\n"
+        "from autotune.trial.spawn import Child\n"
+        "print(Child().pid, flush=True)\n"
+        "time.sleep(60)\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE) as parent:
+        assert parent.stdout is not None
+        pid = int(parent.stdout.readline())
+        time.sleep(1.0)
+        parent.kill()
+    deadline_s = time.monotonic() + 10
+    while Path(f"/proc/{pid}").exists() and time.monotonic() < deadline_s:
+        time.sleep(0.05)
+    assert not Path(f"/proc/{pid}").exists()
