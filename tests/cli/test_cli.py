@@ -163,7 +163,7 @@ def _orphans(model: str) -> list[str]:
         found = [
             line
             for line in listing.stdout.splitlines()
-            if "autotune.trial.child" in line and not line.split()[-1] == str(os.getpid())
+            if "autotune.trial.child" in line and line.split()[-1] != str(os.getpid())
         ]
         if not found or time.monotonic() > deadline_s:
             return found
