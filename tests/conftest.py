@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
@@ -12,7 +13,7 @@ _RNG = np.random.default_rng(0)
 
 
 def weights(name: str, *shape: int, dtype: type = np.float32) -> onnx.TensorProto:
-    values = (_RNG.standard_normal(shape) * 0.05).astype(dtype)
+    values: npt.NDArray[np.generic] = (_RNG.standard_normal(shape) * 0.05).astype(dtype)
     return numpy_helper.from_array(values, name)
 
 

@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 from onnx import TensorProto, helper
 
@@ -88,7 +89,7 @@ def test_an_input_file_with_code_in_it_is_refused(mlp: Path, tmp_path: Path) -> 
         inspect_model(ModelSpec(path=str(mlp), input_file=str(path)))
 
 
-def _saved(path: Path, node: object, opset: int = 17) -> Path:
+def _saved(path: Path, node: onnx.NodeProto, opset: int = 17) -> Path:
     x = helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 4])
     y = helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", 4])
     graph = helper.make_graph([node], "g", [x], [y])

@@ -11,6 +11,7 @@ from autotune.config_file import TunedFile
 from autotune.errors import MeasureError
 from autotune.outcome import Failed, Measured, ModelInfo, ServiceTimes, TrialOutcome
 from autotune.predict.queue_simulation import Lanes, simulate
+from autotune.probes.cores import Cores
 from autotune.spec import RUNTIME_DEFAULT, ModelSpec, ServingConfig, SessionShape, Slo, TrialSpec
 from autotune.stages import survey as survey_module
 from autotune.stages.answer import Ended, answer
@@ -100,8 +101,7 @@ class SyntheticBench(Bench):
 
 @pytest.fixture(autouse=True)
 def two_cores(monkeypatch: pytest.MonkeyPatch) -> None:
-    cores = survey_module.usable_cores()
-    two = type(cores)(affinity=CORES, quota=None)
+    two = Cores(affinity=CORES, quota=None)
     monkeypatch.setattr(survey_module, "usable_cores", lambda: two)
 
 

@@ -24,7 +24,7 @@ def mm1_sojourn_s(rho: float, count: int, seed: int) -> Samples:
     service_s, gap_s = rng.exponential(1.0, count), rng.exponential(1 / rho, count)
     walk = np.cumsum(service_s - gap_s)
     before = np.concatenate([[0.0], walk[:-1]]) + gap_s[0]
-    return before - np.minimum.accumulate(np.minimum(before, 0.0)) + service_s
+    return np.asarray(before - np.minimum.accumulate(np.minimum(before, 0.0)) + service_s)
 
 
 def evenly_spread(share: float, count: int) -> Samples:
