@@ -28,7 +28,9 @@ OVERHEAD_S = 0.15
 def finalists(ground: Ground, strategy: Strategy, load: int) -> list[ServingConfig]:
     """Return the default and the best measured configurations at this load.
 
-    The runner-up enters where it is close to the best; of close ones, the simplest.
+    The runner-up enters where it is close to the best; of close ones, the simplest. Where only
+    the default is left, the most promising configuration of several replicas opposes it, measured
+    before or not.
     """
     configs = ground.lattice.configs
     estimated_s = strategy.estimated_s()[load]
@@ -39,6 +41,9 @@ def finalists(ground: Ground, strategy: Strategy, load: int) -> list[ServingConf
     close = [point for point in others if estimated_s[point] <= CLOSE * estimated_s[best]]
     close.sort(key=lambda point: configs[point].complexity)
     rivals = [point for point in (best, *close) if configs[point] != RUNTIME_DEFAULT]
+    if not rivals:  # the default must never win for want of an opponent
+        several = [point for point, config in enumerate(configs) if config.replicas > 1]
+        rivals = sorted(several, key=lambda point: float(estimated_s[point]))[:1]
     return [RUNTIME_DEFAULT, *(configs[point] for point in rivals[:MAX_FINALISTS])]
 
 
