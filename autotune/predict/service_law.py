@@ -65,16 +65,15 @@ class ServiceLaw(NamedTuple):
     def crowding(self, config: ServingConfig, default_threads: int, largest: int) -> Samples:
         """Return slow-down factors for 0 to `largest` busy replicas."""
         shape = config.session_shape
-        own = (shape.intra_op_threads or default_threads) * (
-            shape.inter_op_threads if shape.execution_mode == "parallel" else 1
-        )
+        intra = shape.intra_op_threads or default_threads
+        own = intra * (shape.inter_op_threads if shape.execution_mode == "parallel" else 1)
         demand = np.arange(largest + 1, dtype=np.float64) * own
         own_cores = min(own, self.cores)
         others = (np.minimum(demand, self.cores) - own_cores).clip(min=0)
         room = max(1, self.cores - own_cores)
         gamma = self.oversubscription[mode_of(shape)]
-        # A single replica with more threads than cores is slow already in its own speed.
-        excess = np.maximum(demand / max(self.cores, own), 1.0)
+        # More intra-op threads than cores are slow already in the speed curve; inter-op are not.
+        excess = np.maximum(demand / max(self.cores, intra), 1.0)
         return (1 + self.interference * others / room) * excess**gamma
 
 
