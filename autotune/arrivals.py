@@ -34,7 +34,7 @@ def draw(traffic: Traffic, duration_s: float, seed: tuple[int, ...]) -> Samples:
     if trace_s is None:
         count = max(1, int(rng.poisson(traffic.load_rps * duration_s)))
         return np.sort(rng.uniform(0.0, duration_s, count))
-    if trace_s[-1] <= duration_s:
+    if trace_s[-1] < duration_s:
         return trace_s.copy()
     last_start = int(np.searchsorted(trace_s, trace_s[-1] - duration_s, side="right"))
     start_s = trace_s[int(rng.integers(0, last_start))]
@@ -50,7 +50,7 @@ def read_trace(path: Path) -> Traffic:
             negative or out of order; the line is named.
     """
     try:
-        with path.open(newline="", encoding="utf-8") as file:
+        with path.open(newline="", encoding="utf-8-sig") as file:
             times = [_read_time(row, path, line) for line, row in enumerate(csv.reader(file), 1)]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         reason = error.strerror if isinstance(error, OSError) else error

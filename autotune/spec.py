@@ -107,7 +107,7 @@ class Slo(Record, frozen=True):
     @property
     def quantile(self) -> float:
         """The percentile as a share in (0, 1)."""
-        return self.percentile / 100
+        return round(self.percentile / 100, 12)  # 99.9 / 100 is a bit above 0.999
 
     def __str__(self) -> str:
         """`p99 <= 50 ms`."""

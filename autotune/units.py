@@ -28,7 +28,10 @@ def parse_duration_s(text: str, option: str) -> float:
         raise UsageError(f"{option} {text!r} has no unit: write {match[1]}ms or {match[1]}s")
     if unit not in _SECONDS:
         raise UsageError(f"{option} {text!r} has an unknown unit {unit!r}: use us, ms, s, m or h")
-    return number * _SECONDS[unit]
+    seconds = number * _SECONDS[unit]
+    if not (seconds > 0 and math.isfinite(seconds)):
+        raise UsageError(f"{option} {text!r} is out of range")
+    return seconds
 
 
 def parse_load_rps(text: str, option: str) -> float:
@@ -81,4 +84,4 @@ def format_percent(share: float) -> str:
     """A share as a percentage that never rounds a miss away: 99.96 % is not 100 %."""
     percent = 100 * share
     text = f"{percent:.1f}"
-    return f"{percent:.3f}" if text == "100.0" and percent < 100 else text
+    return f"{min(percent, 99.999):.3f}" if text == "100.0" and percent < 100 else text

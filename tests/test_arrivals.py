@@ -125,3 +125,14 @@ def test_an_unreadable_trace_is_refused_in_one_line(tmp_path: Path) -> None:
     for path in (tmp_path / "absent.csv", tmp_path, binary):
         with pytest.raises(UsageError, match=r"cannot be read: .+"):
             read_trace(path)
+
+
+def test_a_trace_as_long_as_the_run_ends_before_it() -> None:
+    assert draw(Traffic(load_rps=1, trace_s=np.array([0.0, 1.0, 2.0])), 2.0, (1,))[-1] < 2.0
+
+
+def test_a_byte_order_mark_costs_no_arrival(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("\ufeff0\n1\n3\n", encoding="utf-8")
+    trace_s = read_trace(tmp_path / "t.csv").trace_s
+    assert trace_s is not None
+    assert trace_s.tolist() == [0, 1, 3]

@@ -147,3 +147,7 @@ def test_an_objective_reads_as_a_person_writes_it() -> None:
 @pytest.mark.parametrize(("percentile", "share"), [(50.0, 0.5), (95.0, 0.95), (99.0, 0.99)])
 def test_the_quantile_of_an_objective_is_its_share(percentile: float, share: float) -> None:
     assert Slo(latency_ms=1, percentile=percentile).quantile == share
+
+
+def test_quantile_of_three_nines_is_reached_by_999_of_1000() -> None:
+    assert Slo(latency_ms=1, percentile=99.9).quantile <= 999 / 1000

@@ -123,3 +123,14 @@ def test_percentages_of_note(share: float, text: str) -> None:
 @given(st.floats(0, 0.99999))
 def test_a_miss_is_never_rounded_up_to_all(share: float) -> None:
     assert 0 <= float(format_percent(share)) < 100
+
+
+@pytest.mark.parametrize("share", [0.999996, 0.9999999])
+def test_a_miss_in_a_million_is_still_a_miss(share: float) -> None:
+    assert float(format_percent(share)) < 100
+
+
+@pytest.mark.parametrize("text", ["1e308h", "1e-323us"])
+def test_a_duration_out_of_range_is_refused(text: str) -> None:
+    with pytest.raises(UsageError):
+        parse_duration_s(text, "--slo")

@@ -41,11 +41,9 @@ def peak_memory_bytes() -> int:
 
 def _reclaimable_bytes(folder: Path) -> int:
     """Page cache counts as used but goes when it is needed."""
-    for line in _lines(folder / "memory.stat"):
-        name, _, value = line.partition(" ")
-        if name in ("inactive_file", "total_inactive_file"):
-            return int(value)
-    return 0
+    stat = dict(line.split(" ", 1) for line in _lines(folder / "memory.stat") if " " in line)
+    # v1 counts children in the usage, so in `total_inactive_file`, but not in `inactive_file`.
+    return int(stat.get("total_inactive_file") or stat.get("inactive_file") or 0)
 
 
 def _lines(path: Path) -> list[str]:

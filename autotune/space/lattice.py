@@ -36,7 +36,7 @@ def make_lattice(
         footprint_bytes: resident memory that one replica adds.
         memory_bytes: what may be taken; None where unknown.
     """
-    twin = ServingConfig(intra_op_threads=default_threads)
+    twin = ServingConfig(intra_op_threads=default_threads, spinning=default_threads > 1)
     configs, excluded = [RUNTIME_DEFAULT], []
     for shape_config in _session_configs(axes):
         reason = infeasible_because(shape_config.session_shape, footprint_bytes, memory_bytes)

@@ -74,7 +74,7 @@ def percentile_interval(
     worth = effective_count(exceeds)
     tail = (1 - confidence) / 2
     low_share = math.floor(float(bdtrik(tail, worth, quantile))) / worth
-    high_share = (math.floor(float(bdtrik(1 - tail, worth, quantile))) + 1) / worth
+    high_share = (math.ceil(float(bdtrik(1 - tail, worth, quantile))) + 1) / worth
     ordered = np.sort(samples)
     low_rank = math.floor(low_share * total)
     high_rank = math.ceil(high_share * total - 1e-9)

@@ -92,20 +92,19 @@ def choose(contenders: Sequence[Contender], slo: Slo, seed: int) -> Contender:
     ranked = sorted(challengers, key=lambda one: (one.summary.diverged, _rank_ms(one.summary)))
     winner = default
     for challenger in ranked:
-        if compare(challenger, winner, slo, seed).proven or (
-            winner is not default
-            and compare(challenger, default, slo, seed).proven
-            and _is_tie(challenger, winner, slo, seed)
-            and challenger.config.complexity < winner.config.complexity
-        ):
+        if not compare(challenger, default, slo, seed).proven:
+            continue
+        gain = compare(challenger, winner, slo, seed)
+        simpler = challenger.config.complexity < winner.config.complexity
+        if gain.proven or (simpler and _is_tie(gain)):
             winner = challenger
     return winner
 
 
-def _is_tie(one: Contender, other: Contender, slo: Slo, seed: int) -> bool:
-    gain = compare(one, other, slo, seed)
+def _is_tie(gain: Gain) -> bool:
     ratio, low = gain.latency_ratio, gain.low
-    return ratio is not None and ratio <= 1 + TIE and low is not None and low <= 1
+    as_fast = ratio is not None and ratio <= 1 + TIE and low is not None and low <= 1
+    return as_fast and gain.cpu_ratio <= 1 / CHEAPER
 
 
 def _rank_ms(summary: Summary) -> float:

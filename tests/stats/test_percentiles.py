@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import binomtest
+from scipy.stats import binom, binomtest
 
 from autotune.outcome import Samples
 from autotune.stats.percentiles import (
@@ -23,17 +23,8 @@ def mm1_sojourn_s(rho: float, count: int, seed: int) -> Samples:
     rng = np.random.default_rng(seed)
     service_s, gap_s = rng.exponential(1.0, count), rng.exponential(1 / rho, count)
     walk = np.cumsum(service_s - gap_s)
-    before = np.concatenate([[0.0], walk[:-1]]) + gap_s[0]
-    return np.asarray(before - np.minimum.accumulate(np.minimum(before, 0.0)) + service_s)
-
-
-def evenly_spread(share: float, count: int) -> Samples:
-    """Samples of which the largest stand at equal distances: no correlation to be found."""
-    step = round(1 / (1 - share))
-    samples = np.linspace(1.0, 2.0, count)[np.random.default_rng(0).permutation(count)]
-    top = np.arange(step // 2, count, step)
-    samples[top] += 2.0
-    return samples
+    before = np.concatenate([[0.0], walk[:-1]])
+    return np.asarray(before - np.minimum.accumulate(before) + service_s)
 
 
 @given(latencies, st.integers(0, 50), quantiles)
@@ -163,3 +154,41 @@ def test_share_bounds_of_queueing_requests_are_wider_than_of_independent_ones() 
     assert low_iid is not None
     assert high_iid is not None
     assert high - low > 2 * (high_iid - low_iid)
+
+
+def evenly_spread(share: float, count: int) -> Samples:
+    """Samples of which the largest stand at equal distances: no correlation to be found."""
+    step = round(1 / (1 - share))
+    samples = np.linspace(1.0, 2.0, count)[np.random.default_rng(0).permutation(count)]
+    top = np.arange(step // 2, count, step)
+    samples[top] += 2.0
+    return samples
+
+
+@pytest.mark.parametrize("quantile", [0.5, 0.9, 0.95, 0.99])
+@given(data=st.data())
+def test_bounds_are_missed_no_more_often_than_allowed_on_either_side(
+    quantile: float, data: st.DataObject
+) -> None:
+    count = data.draw(st.integers(20, 1500))
+    samples = np.arange(1.0, count + 1)
+    samples = samples[np.argsort(np.random.default_rng(0).permutation(count))]
+    if effective_count((samples > percentile(samples, 0, quantile)).astype(np.float64)) < count:
+        return
+    _, low, high = percentile_interval(samples, 0, quantile)
+    # sample values are ranks: P(truth < X_(low)) and P(truth > X_(high))
+    if low is not None:
+        assert binom.cdf(low - 1, count, quantile) <= 0.025 + 1e-9
+    if high is not None:
+        assert binom.sf(high - 1, count, quantile) <= 0.025 + 1e-9
+
+
+@pytest.mark.parametrize(("count", "bounded"), [(300, False), (367, False), (368, True)])
+def test_a_p99_has_an_upper_bound_from_368_independent_samples_on(
+    count: int, bounded: bool
+) -> None:
+    samples = evenly_spread(0.99, count)
+    assert effective_count((samples > percentile(samples, 0, 0.99)).astype(np.float64)) == count
+    _, low, high = percentile_interval(samples, 0, 0.99)
+    assert low is not None
+    assert (high == samples.max()) if bounded else (high is None)

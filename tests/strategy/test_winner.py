@@ -1,0 +1,174 @@
+import numpy as np
+import pytest
+
+from autotune.outcome import Measured, Samples
+from autotune.spec import RUNTIME_DEFAULT, ServingConfig, Slo
+from autotune.stats.summary import summarize
+from autotune.strategy.winner import Contender, choose, compare
+
+SLO = Slo(latency_ms=50.0, percentile=90.0)
+LEAN = ServingConfig(intra_op_threads=1, spinning=False)
+WIDE = ServingConfig(replicas=4, intra_op_threads=1, spinning=False)
+BATCHED = ServingConfig(intra_op_threads=2, max_batch_size=8)
+# Two rounds of the same arrivals for all: what they share is shared by every contender.
+SHARED_MS = [np.random.default_rng(seed).lognormal(3.0, 0.3, 400) for seed in (1, 2)]
+
+
+def run_of(latency_ms: Samples, cpu_s: float, lost: int, diverged: bool) -> Measured:
+    scheduled_s = np.zeros(len(latency_ms))
+    return Measured(
+        scheduled_s=scheduled_s,
+        claimed_s=scheduled_s,
+        started_s=scheduled_s,
+        finished_s=latency_ms / 1e3,
+        batch_size=np.ones(len(latency_ms)),
+        lost=lost,
+        diverged=diverged,
+        duration_s=10.0,
+        cpu_s=cpu_s,
+        peak_memory_bytes=1,
+    )
+
+
+def contender(
+    config: ServingConfig,
+    factor: float = 1.0,
+    cpu: float = 1.0,
+    noise_seed: int | None = None,
+    lost: int = 0,
+    diverged: bool = False,
+) -> Contender:
+    """The shared latencies times a factor; with a seed, times 10 % noise of its own."""
+    runs = []
+    for number, shared_ms in enumerate(SHARED_MS):
+        latency_ms = factor * shared_ms
+        if noise_seed is not None:
+            rng = np.random.default_rng((noise_seed, number))
+            latency_ms = latency_ms * rng.lognormal(0.0, 0.1, len(latency_ms))
+        served_ms = latency_ms[: len(latency_ms) - lost]
+        runs.append(run_of(served_ms, cpu * len(served_ms) / 400, lost, diverged))
+    return Contender(config, runs, summarize(runs, SLO))
+
+
+DEFAULT = contender(RUNTIME_DEFAULT)
+
+
+def winner_of(*contenders: Contender) -> ServingConfig:
+    return choose(contenders, SLO, seed=0).config
+
+
+def test_the_default_wins_where_it_is_alone_or_nothing_is_proven() -> None:
+    assert winner_of(DEFAULT) == RUNTIME_DEFAULT
+    for seed in range(10):
+        equal = contender(LEAN, noise_seed=seed)
+        assert winner_of(contender(RUNTIME_DEFAULT, noise_seed=100 + seed), equal) == (
+            RUNTIME_DEFAULT
+        )
+
+
+def test_a_proven_lower_latency_displaces_the_default() -> None:
+    assert winner_of(DEFAULT, contender(WIDE, 0.7, cpu=3.0, noise_seed=1)) == WIDE
+
+
+def test_a_gain_too_small_to_matter_does_not_however_certain_it_is() -> None:
+    assert winner_of(DEFAULT, contender(WIDE, 0.98)) == RUNTIME_DEFAULT
+    assert winner_of(DEFAULT, contender(WIDE, 0.96)) == WIDE
+
+
+def test_a_slower_challenger_never_wins_however_cheap() -> None:
+    assert winner_of(DEFAULT, contender(LEAN, 1.2, cpu=0.1, noise_seed=1)) == RUNTIME_DEFAULT
+    assert winner_of(DEFAULT, contender(LEAN, 1.02, cpu=0.1)) == RUNTIME_DEFAULT  # proven
+
+
+def test_of_equals_the_one_that_takes_clearly_less_cpu_time_wins() -> None:
+    assert winner_of(DEFAULT, contender(LEAN, cpu=0.5)) == LEAN
+    assert winner_of(DEFAULT, contender(LEAN, cpu=0.95)) == RUNTIME_DEFAULT
+
+
+def test_of_two_equally_fast_challengers_a_slightly_slower_but_cheaper_one_wins() -> None:
+    wide = contender(WIDE, 0.6, cpu=2.0, noise_seed=2)
+    batched = contender(BATCHED, 0.6, cpu=0.8, noise_seed=1)
+    assert compare(batched, wide, SLO, seed=0).latency_ratio == pytest.approx(1.02, abs=0.01)
+    assert winner_of(DEFAULT, wide, batched) == BATCHED
+
+
+@pytest.mark.parametrize("lean_first", [True, False])
+def test_of_two_equally_fast_and_costly_challengers_the_simpler_wins(lean_first: bool) -> None:
+    lean, batched = contender(LEAN, 0.6), contender(BATCHED, 0.6)
+    order = (lean, batched) if lean_first else (batched, lean)
+    assert winner_of(DEFAULT, *order) == LEAN
+
+
+def test_of_several_gains_the_largest_wins() -> None:
+    others = contender(LEAN, 0.9), contender(WIDE, 0.5), contender(BATCHED, 0.8)
+    assert winner_of(DEFAULT, *others) == WIDE
+
+
+def test_a_queue_without_end_never_wins_over_one_that_holds() -> None:
+    fast_but_doomed = contender(WIDE, 0.2, cpu=0.1, lost=300, diverged=True)
+    assert winner_of(DEFAULT, fast_but_doomed) == RUNTIME_DEFAULT
+    assert winner_of(DEFAULT, fast_but_doomed, contender(LEAN, 0.7)) == LEAN
+
+
+def test_whatever_holds_displaces_a_default_that_does_not() -> None:
+    doomed = contender(RUNTIME_DEFAULT, 0.9, lost=300, diverged=True)
+    holds = contender(WIDE, 1.0, cpu=8.0)
+    gain = compare(holds, doomed, SLO, seed=0)
+    assert gain.proven
+    assert "without end" in gain.reason
+    assert winner_of(doomed, contender(LEAN, 0.1, lost=390, diverged=True), holds) == WIDE
+
+
+def test_where_nothing_holds_the_default_stays() -> None:
+    doomed = contender(RUNTIME_DEFAULT, lost=300, diverged=True)
+    assert winner_of(doomed, contender(WIDE, 0.5, lost=200, diverged=True)) == RUNTIME_DEFAULT
+
+
+def test_lost_requests_make_a_fast_challenger_lose() -> None:
+    lossy = contender(WIDE, 0.5, cpu=0.5, lost=100)
+    gain = compare(lossy, DEFAULT, SLO, seed=0)
+    assert not gain.proven
+    assert (gain.latency_ratio, gain.low, gain.high) == (None, None, None)
+    assert winner_of(DEFAULT, lossy) == RUNTIME_DEFAULT
+
+
+def test_meeting_the_slo_beats_missing_it_whatever_it_costs() -> None:
+    misses, meets = contender(RUNTIME_DEFAULT, 2.5), contender(WIDE, 0.9, cpu=9.0)
+    assert (misses.summary.slo_verdict, meets.summary.slo_verdict) == ("missed", "met")
+    gain = compare(meets, misses, SLO, seed=0)
+    assert gain.proven
+    assert "SLO" in gain.reason
+    assert not compare(misses, meets, SLO, seed=0).proven
+
+
+def test_a_comparison_says_how_much_and_at_which_percentile() -> None:
+    gain = compare(contender(LEAN, 0.75, cpu=0.5), DEFAULT, SLO, seed=0)
+    assert gain.percentile == pytest.approx(90)
+    assert (gain.latency_ratio, gain.low, gain.high) == pytest.approx((0.75, 0.75, 0.75))
+    assert gain.cpu_ratio == pytest.approx(0.5)
+    assert gain.reason == "lower latency"
+
+
+def test_a_tail_that_the_requests_cannot_show_is_not_compared() -> None:
+    strict = Slo(latency_ms=50, percentile=99.9)
+    assert compare(DEFAULT, DEFAULT, strict, seed=0).percentile == pytest.approx(98.75)
+
+
+def test_the_same_seed_makes_the_same_comparison() -> None:
+    one, other = contender(RUNTIME_DEFAULT, noise_seed=1), contender(LEAN, 0.97, noise_seed=2)
+    assert compare(other, one, SLO, 3) == compare(other, one, SLO, 3)
+
+
+@pytest.mark.parametrize("wide_first", [True, False])
+def test_of_two_equally_fast_challengers_the_cheaper_wins(wide_first: bool) -> None:
+    wide = contender(WIDE, 0.6, cpu=2.0, noise_seed=1)
+    batched = contender(BATCHED, 0.6, cpu=0.8, noise_seed=2)
+    order = (wide, batched) if wide_first else (batched, wide)
+    assert winner_of(DEFAULT, *order) == BATCHED
+
+
+def test_the_default_is_displaced_only_by_a_gain_proven_against_the_default() -> None:
+    fast = contender(WIDE, 0.965, cpu=5.0)
+    slower = contender(BATCHED, 0.98, cpu=4.0, noise_seed=6)
+    assert not compare(slower, DEFAULT, SLO, 0).proven
+    assert winner_of(DEFAULT, fast, slower) == WIDE
