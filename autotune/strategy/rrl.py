@@ -27,7 +27,8 @@ measurement, so regions also merge again when new members agree. Regions are box
 The next pair has the largest expected improvement over its load's incumbent per second of
 measuring (7). The search is settled when, at every load, the chance that some unmeasured pair
 beats the incumbent by more than `min_gain` is below `max_doubt`, members of one region being
-taken as one (8).
+taken as one (8). That chance rests on errors that vary smoothly: where they jump between regions
+and the better side was never measured, it is too optimistic.
 """
 
 from typing import NamedTuple
@@ -210,9 +211,14 @@ class _Evidence(NamedTuple):
 
 
 def _spread(errors: Samples) -> float:
-    """Variance within a region, shrunk towards that of an unknown prediction."""
+    """Variance within a region, never below that of an unknown prediction.
+
+    Members that agree may all lie on one side of a step that was not seen: agreement among them
+    says little about members far away.
+    """
     squares = float(np.sum((errors - errors.mean()) ** 2))
-    return (PRIOR_WEIGHT * PRIOR_ERROR**2 + squares) / (PRIOR_WEIGHT + len(errors))
+    learnt = (PRIOR_WEIGHT * PRIOR_ERROR**2 + squares) / (PRIOR_WEIGHT + len(errors))
+    return max(PRIOR_ERROR**2, learnt)
 
 
 def _split(region: npt.NDArray[np.int64], places: Samples, seen: _Evidence) -> None:
