@@ -24,6 +24,7 @@ SCHEMA_PATH = Path(__file__).parent / "schema" / "autotune-v1.schema.json"
 
 Status = Literal["complete", "slo_not_met", "interrupted"]
 Phase = Literal["search", "confirm"]
+StopReason = Literal["settled", "budget", "trials", "interrupted"]
 Evidence = Literal["confirmed", "measured", "predicted"]
 
 
@@ -93,7 +94,7 @@ class SearchInfo(Record, frozen=True):
     profile_seconds: float
     budget_s: float
     seed: int
-    stopped: Literal["settled", "budget", "trials", "interrupted"]
+    stopped: StopReason
     points: int
     """Configurations in the space."""
     left_out: list[str]
@@ -118,7 +119,7 @@ class TunedFile(Record, frozen=True):
     """Ascending by load."""
     slo: Slo
     arrivals: str
-    """How requests arrived: `poisson`, or the trace's name."""
+    """How requests arrived: `poisson`, or `trace`."""
     model: ModelIdentity
     machine: Machine
     runtime: str

@@ -141,6 +141,4 @@ class TrialSpec(Record, frozen=True):
     config: ServingConfig
     arrivals_s: list[float]
     """Scheduled arrivals in seconds from the start of the run, ascending."""
-    lead_in_s: float
-    """Arrivals before this moment are served but not counted."""
     give_up: GiveUp

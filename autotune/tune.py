@@ -16,12 +16,12 @@ from pathlib import Path
 import numpy as np
 
 from autotune import config_file, model_file
-from autotune.config_file import TunedFile
+from autotune.config_file import StopReason, TunedFile
 from autotune.stages.answer import Ended, answer
 from autotune.stages.confirm import confirm
 from autotune.stages.context import Context
 from autotune.stages.events import Observer, Said
-from autotune.stages.explore import StopReason, explore
+from autotune.stages.explore import explore
 from autotune.stages.journal import Journal
 from autotune.stages.question import DEFAULT_BUDGET_S, Deadline, Question
 from autotune.stages.survey import survey

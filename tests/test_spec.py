@@ -31,7 +31,6 @@ def test_a_trial_survives_the_trip_through_json(config: ServingConfig) -> None:
     trial = TrialSpec(
         config=config,
         arrivals_s=[0.0, 0.25],
-        lead_in_s=0.1,
         give_up=GiveUp(delay_s=1.0, hold_s=2.0),
     )
     assert msgspec.json.decode(msgspec.json.encode(trial), type=TrialSpec) == trial

@@ -4,7 +4,7 @@ from rich.console import Console
 from rich.table import Table
 
 from autotune.config_file import PolicyEntry, TunedFile
-from autotune.spec import RUNTIME_DEFAULT, Slo
+from autotune.spec import RUNTIME_DEFAULT
 from autotune.stats.summary import Percentile, Summary
 from autotune.units import format_ms, format_percent, format_rps
 
@@ -79,11 +79,7 @@ def _percentile(one: Percentile, with_interval: bool) -> str:
 
 def _legend(tuned: TunedFile) -> str:
     return (
-        f"{tuned.model.name}, {_words(tuned.slo)}, {tuned.machine.cores_usable} usable cores, "
+        f"{tuned.model.name}, SLO {tuned.slo}, {tuned.machine.cores_usable} usable cores, "
         f"{tuned.runtime}. Brackets: 95 % interval, ? where the requests cannot bound it. "
         "met/missed: proven at 95 %; with ?: the estimate only. CPU ms: per request."
     )
-
-
-def _words(slo: Slo) -> str:
-    return f"SLO {slo}"

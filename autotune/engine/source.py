@@ -181,12 +181,12 @@ class LiveSource:
                 return None
             claimed_s = time.perf_counter()
             close_s = self._queue[0][0] + batch_timeout_s
-            while self._matching(max_batch_size) < max_batch_size and not self._closed:
+            while (count := self._matching(max_batch_size)) < max_batch_size and not self._closed:
                 wait_s = close_s - time.perf_counter()
-                if wait_s <= 0 or self._matching(max_batch_size) < len(self._queue):
+                if wait_s <= 0 or count < len(self._queue):
                     break
                 self._changed.wait(wait_s)
-            taken = [self._queue.popleft() for _ in range(self._matching(max_batch_size))]
+            taken = [self._queue.popleft() for _ in range(count)]
         live = [
             (inputs, future) for _, inputs, future in taken if future.set_running_or_notify_cancel()
         ]

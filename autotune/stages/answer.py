@@ -14,6 +14,7 @@ from autotune.config_file import (
     PolicyEntry,
     SearchInfo,
     Status,
+    StopReason,
     TunedFile,
 )
 from autotune.outcome import Measured
@@ -21,7 +22,6 @@ from autotune.probes.machine import this_machine
 from autotune.spec import RUNTIME_DEFAULT, ServingConfig
 from autotune.stages.confirm import finalists
 from autotune.stages.context import Context
-from autotune.stages.explore import StopReason
 from autotune.stages.sentence import meeting_from_below, summarize_policy
 from autotune.stages.survey import Ground, best_predicted
 from autotune.stats.summary import summarize
@@ -115,7 +115,7 @@ def _entry(context: Context, ground: Ground, strategy: Strategy, load: int) -> P
     config = ground.lattice.configs[point]
     runs = context.journal.runs("search", traffic, config)
     measured = summarize(runs, context.question.slo) if runs else None
-    predicted_ms = float(ground.predicted_s[load, point]) * 1e3
+    predicted_ms = ground.predicted_ms(load, config)
     return PolicyEntry(
         load_rps=traffic.load_rps,
         config=config,
@@ -160,13 +160,12 @@ def _confirmed(
 ) -> PolicyEntry:
     question, traffic, default = context.question, ground.traffics[load], contenders[0]
     winner = choose(contenders, question.slo, question.seed)
-    point = ground.lattice.configs.index(winner.config)
     return PolicyEntry(
         load_rps=traffic.load_rps,
         config=winner.config,
         evidence="confirmed",
         meets_slo=winner.summary.meets_slo,
-        predicted_ms=float(ground.predicted_s[load, point]) * 1e3,
+        predicted_ms=ground.predicted_ms(load, winner.config),
         measured=winner.summary,
         default=default.summary,
         gain=None if winner is default else compare(winner, default, question.slo, question.seed),

@@ -1,6 +1,5 @@
 """Confirm: the finalists against the runtime's default, interleaved, under the same arrivals."""
 
-from autotune.arrivals import Traffic
 from autotune.outcome import Failed
 from autotune.spec import RUNTIME_DEFAULT, ServingConfig
 from autotune.stages.context import Context
@@ -60,14 +59,14 @@ def confirm(context: Context, ground: Ground, strategy: Strategy) -> None:
         if context.deadline.left_s < LEAST_SHARE * _round_s(windows_s, _runs(fields, out)):
             context.observe(Said(text=f"out of time after {round_number} of {ROUNDS} rounds"))
             return
-        for load, traffic in enumerate(ground.traffics):
+        for load in range(len(ground.traffics)):
             # Turn about: whoever goes first after a pause must not always be the same.
             order = fields[load] if round_number % 2 == 0 else fields[load][::-1]
             for config in order:
                 if (load, config) in out:
                     continue
                 seed = (context.question.seed, 2, load, round_number)
-                result = _measure(context, ground, traffic, config, (windows_s[load], seed))
+                result = _measure(context, ground, load, config, (windows_s[load], seed))
                 if isinstance(result, Failed) or result.diverged:
                     out.add((load, config))
 
@@ -75,12 +74,11 @@ def confirm(context: Context, ground: Ground, strategy: Strategy) -> None:
 def _measure(
     context: Context,
     ground: Ground,
-    traffic: Traffic,
+    load: int,
     config: ServingConfig,
     window: tuple[float, tuple[int, ...]],
 ) -> Summary | Failed:
-    load = ground.traffics.index(traffic)
-    predicted_ms = float(ground.predicted_s[load, ground.lattice.configs.index(config)]) * 1e3
+    traffic, predicted_ms = ground.traffics[load], ground.predicted_ms(load, config)
     timed = run_trial(context.bench, config, traffic, window, context.question.slo)
     result = context.journal.add("confirm", traffic, config, predicted_ms, timed)
     if isinstance(result, Failed):

@@ -36,7 +36,6 @@ def run_trial(
     trial = TrialSpec(
         config=config,
         arrivals_s=arrivals_s.tolist(),
-        lead_in_s=lead_in_s,
         give_up=GiveUp(delay_s=delay_s, hold_s=max(GIVE_UP_HOLD_S, delay_s)),
     )
     started_s = time.monotonic()

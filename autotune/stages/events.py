@@ -22,10 +22,10 @@ class Inspected(Record, frozen=True):
 
 
 class Profiled(Record, frozen=True):
-    """One corner of the profile was measured; None where it failed."""
+    """One corner of the profile was measured."""
 
     label: str
-    median_ms: float | None
+    median_ms: float
 
 
 class Predicted(Record, frozen=True):

@@ -1,11 +1,11 @@
 """Explore: measure what can still change the answer, until settled or out of time."""
 
 import math
-from typing import Literal
 
 import numpy as np
 
 from autotune.arrivals import Traffic
+from autotune.config_file import StopReason
 from autotune.outcome import Failed, Samples
 from autotune.stages.context import Context
 from autotune.stages.drive import run_trial
@@ -13,8 +13,6 @@ from autotune.stages.events import Started, Tried
 from autotune.stages.survey import Ground
 from autotune.stats.summary import Percentile, Summary
 from autotune.strategy.protocol import Observation, Strategy
-
-StopReason = Literal["settled", "budget", "trials", "interrupted"]
 
 SEARCH_REQUESTS = 150
 MIN_WINDOW_S = 1.0

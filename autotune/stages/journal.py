@@ -45,7 +45,3 @@ class Journal:
     def runs(self, phase: Phase, traffic: Traffic, config: ServingConfig) -> list[Measured]:
         """Return the raw runs of a configuration at a load in one phase, in order."""
         return self._runs.get((phase, traffic.load_rps, config), [])
-
-    def configs(self, phase: Phase, traffic: Traffic) -> list[ServingConfig]:
-        """Return the configurations that were measured at a load in one phase."""
-        return [c for p, load_rps, c in self._runs if (p, load_rps) == (phase, traffic.load_rps)]

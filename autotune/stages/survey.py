@@ -4,20 +4,19 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import msgspec
 import numpy as np
 
 from autotune.arrivals import Traffic, draw
 from autotune.errors import MeasureError
 from autotune.outcome import Failed, ModelInfo, Samples, ServiceTimes
 from autotune.predict.forecast import (
-    Forecast,
     forecast,
     make_lanes,
     saturation_rps,
     sustainable_rps,
 )
-from autotune.predict.queue_simulation import Lanes
-from autotune.predict.service_law import Corner, ServiceLaw, fit_law, profile_plan
+from autotune.predict.service_law import Corner, fit_law, profile_plan
 from autotune.probes.cores import usable_cores
 from autotune.probes.memory import available_memory_bytes
 from autotune.space.axes import make_axes
@@ -48,20 +47,16 @@ class Ground(NamedTuple):
     """What is known before the first real measurement."""
 
     info: ModelInfo
-    cores: int
     lattice: Lattice
-    law: ServiceLaw
-    lanes: Lanes
     traffics: tuple[Traffic, ...]
-    forecasts: tuple[Forecast, ...]
-    """One per traffic."""
+    predicted_s: Samples
+    """Predicted latency at the SLO's percentile, shape (loads, points)."""
     sustainable_rps: float
     profile_s: float
 
-    @property
-    def predicted_s(self) -> Samples:
-        """Predicted latency at the SLO's percentile, shape (loads, points)."""
-        return np.stack([one.objective_s for one in self.forecasts])
+    def predicted_ms(self, load: int, config: ServingConfig) -> float:
+        """Predicted latency of one configuration at one load."""
+        return float(self.predicted_s[load, self.lattice.configs.index(config)]) * 1e3
 
 
 def survey(context: Context) -> Ground:
@@ -101,9 +96,8 @@ def survey(context: Context) -> Ground:
         forecast(_arrivals(traffic, question.seed), lanes, law, slo.quantile)
         for traffic in traffics
     ]
-    ground = Ground(
-        info, cores, lattice, law, lanes, tuple(traffics), tuple(forecasts), sustainable, profile_s
-    )
+    predicted_s = np.stack([one.objective_s for one in forecasts])
+    ground = Ground(info, lattice, tuple(traffics), predicted_s, sustainable, profile_s)
     observe(_first_answer(ground, deadline))
     return ground
 
@@ -132,15 +126,15 @@ def _arrivals(traffic: Traffic, seed: int) -> Samples:
 
 
 def _first_answer(ground: Ground, deadline: Deadline) -> Predicted:
-    predicted_s, configs = ground.predicted_s, ground.lattice.configs
-    points = [best_predicted(row, configs) for row in predicted_s]
+    configs = [
+        ground.lattice.configs[best_predicted(row, ground.lattice.configs)]
+        for row in ground.predicted_s
+    ]
     return Predicted(
         loads_rps=[traffic.load_rps for traffic in ground.traffics],
-        configs=[configs[point] for point in points],
-        predicted_ms=[
-            float(row[point]) * 1e3 for row, point in zip(predicted_s, points, strict=True)
-        ],
-        points=len(configs),
+        configs=configs,
+        predicted_ms=[ground.predicted_ms(load, config) for load, config in enumerate(configs)],
+        points=len(ground.lattice.configs),
         sustainable_rps=ground.sustainable_rps,
         ends_in_s=deadline.left_s,
     )
@@ -202,12 +196,6 @@ def _is_steady(sample: ServiceTimes, shape: SessionShape) -> bool:
 
 
 def _label(shape: SessionShape, busy: int, batch_size: int) -> str:
-    config = ServingConfig(
-        replicas=shape.replicas,
-        intra_op_threads=shape.intra_op_threads,
-        inter_op_threads=shape.inter_op_threads,
-        execution_mode=shape.execution_mode,
-        spinning=shape.spinning,
-    )
+    config = ServingConfig(**msgspec.structs.asdict(shape))
     batch = f", batches of {batch_size}" if batch_size > 1 else ""
     return f"{config.describe()}{', all busy' if busy > 1 else ''}{batch}"

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from autotune.outcome import Measured, Samples
-from autotune.stats.percentiles import Interval
+from autotune.stats.percentiles import Interval, rank_of
 
 RESAMPLES = 500
 MIN_BEYOND = 10
@@ -67,8 +67,8 @@ def _resample(rounds: Sequence[Samples], rng: np.random.Generator) -> Samples:
 
 
 def _ratio(pair: Samples, quantile: float) -> float:
-    rank = max(1, int(np.ceil(quantile * pair.shape[1] - 1e-9))) - 1
-    left, right = np.partition(pair, rank, axis=1)[:, rank]
+    rank = rank_of(quantile, pair.shape[1])
+    left, right = np.partition(pair, rank - 1, axis=1)[:, rank - 1]
     if np.isinf(left) and np.isinf(right):
         return float("nan")
     return float(left / right)

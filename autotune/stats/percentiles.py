@@ -20,15 +20,24 @@ class Interval(NamedTuple):
     high: float | None
 
 
+def rank_of(quantile: float, count: int) -> int:
+    """Return which of `count` ordered samples, from 1, is the quantile; 1 at least.
+
+    The inverse of the empirical distribution function (type 1 of Hyndman and Fan 1996); what is
+    taken off keeps a product such as 0.95 * 100 from rounding up to the next rank.
+    """
+    return max(1, math.ceil(quantile * count - 1e-9))
+
+
 def percentile(samples: Samples, lost: int, quantile: float) -> float:
     """Return the smallest value that at least `quantile` of all samples do not exceed.
 
     `lost` samples count as infinite. Empty samples give infinity.
     """
-    rank = math.ceil(quantile * (len(samples) + lost) - 1e-9)
-    if rank > len(samples) or not len(samples):
+    rank = rank_of(quantile, len(samples) + lost)
+    if rank > len(samples):
         return math.inf
-    return float(np.partition(samples, max(rank, 1) - 1)[max(rank, 1) - 1])
+    return float(np.partition(samples, rank - 1)[rank - 1])
 
 
 def effective_count(exceeds: Samples) -> float:

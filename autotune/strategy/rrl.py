@@ -110,9 +110,9 @@ class Rrl:
         for load in range(self._shape[0]):  # from below: a lower load is cheaper to fail at
             if not self.best(load) and open_pairs[load].any():
                 return Pair(load, int(np.argmin(np.where(open_pairs[load], mean[load], np.inf))))
-        if self.is_settled():
+        z = self._margins()
+        if self._is_settled(z, open_pairs):
             return None
-        z = (self._targets()[:, None] - mean) / deviation
         density = np.exp(-0.5 * z**2) / np.sqrt(2 * np.pi)
         improvement = deviation * (z * ndtr(z) + density)  # (7), Mockus 1975
         score = np.where(open_pairs, improvement / cost_s, -np.inf)
@@ -135,9 +135,11 @@ class Rrl:
 
     def is_settled(self) -> bool:
         """Whether, by (8), nothing left unmeasured is likely to matter at any load."""
-        mean, deviation, region = self._estimate
-        z = (self._targets()[:, None] - mean) / deviation
-        chance = np.where(self._open_pairs(), ndtr(z), 0.0)
+        return self._is_settled(self._margins(), self._open_pairs())
+
+    def _is_settled(self, margins: Samples, open_pairs: npt.NDArray[np.bool_]) -> bool:
+        region = self._estimate.region
+        chance = np.where(open_pairs, ndtr(margins), 0.0)
         for load in range(self._shape[0]):
             highest = np.zeros(int(region.max()) + 1)
             np.maximum.at(highest, region[load], chance[load])
@@ -149,13 +151,14 @@ class Rrl:
         """Return the expected latency of every pair in seconds, shape (loads, points)."""
         return np.asarray(np.exp(self._estimate.mean))
 
-    def _targets(self) -> Samples:
-        """Log latency below which a pair would be worth having, per load."""
+    def _margins(self) -> Samples:
+        """By how many deviations each pair is expected to beat what would be worth having."""
         targets = np.full(self._shape[0], np.inf)
         for load in range(self._shape[0]):
             if best := self.best(load):
                 targets[load] = self._estimate.mean[load, best[0]]
-        return np.asarray(targets + np.log(1 - self._settings.min_gain))
+        targets += np.log(1 - self._settings.min_gain)
+        return np.asarray((targets[:, None] - self._estimate.mean) / self._estimate.deviation)
 
     def _open_pairs(self) -> npt.NDArray[np.bool_]:
         """Pairs neither measured nor of a configuration that failed at any load."""

@@ -56,11 +56,6 @@ class Child:
             self.close()
             return Failed(kind="crash", detail=f"garbage on the pipe: {error}")
 
-    @property
-    def alive(self) -> bool:
-        """Whether the process still runs."""
-        return self._process.poll() is None
-
     def close(self) -> None:
         """Kill the process and everything in its session; safe to call again."""
         with contextlib.suppress(ProcessLookupError, PermissionError):

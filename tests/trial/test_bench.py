@@ -25,7 +25,6 @@ def trial(load_rps: float = 200, duration_s: float = 0.5, config: ServingConfig 
     return TrialSpec(
         config=config,
         arrivals_s=arrivals_s.tolist(),
-        lead_in_s=0.0,
         give_up=GiveUp(delay_s=0.2, hold_s=0.3),
     )
 
