@@ -135,7 +135,8 @@ def _contenders(context: Context, field: list[ServingConfig], traffic: Traffic) 
     """Return the confirmed finalists, the default first; none where a round was cut short.
 
     A finalist that failed is out. Rounds are paired, so each counts only if all lasted it; one
-    whose queue diverged was not measured further and is judged by what it showed.
+    whose queue diverged was not measured further and is judged by all that it showed: a good
+    round before must not hide the one in which it broke down.
     """
     journal = context.journal
     failed = {
@@ -144,11 +145,14 @@ def _contenders(context: Context, field: list[ServingConfig], traffic: Traffic) 
         if trial.failure is not None and trial.load_rps == traffic.load_rps
     }
     runs = {c: journal.runs("confirm", traffic, c) for c in field if c not in failed}
-    lasting = [len(r) for r in runs.values() if not any(run.diverged for run in r)]
-    rounds = min(lasting, default=1)
+    diverged = {config for config, seen in runs.items() if any(run.diverged for run in seen)}
+    rounds = min((len(seen) for config, seen in runs.items() if config not in diverged), default=1)
     if RUNTIME_DEFAULT not in runs or not rounds:
         return []
-    return [_contender(context, config, runs[config][:rounds]) for config in runs]
+    return [
+        _contender(context, config, seen if config in diverged else seen[:rounds])
+        for config, seen in runs.items()
+    ]
 
 
 def _contender(context: Context, config: ServingConfig, runs: list[Measured]) -> Contender:

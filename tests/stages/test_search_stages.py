@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -224,3 +225,23 @@ def test_slower_models_get_more_time_up_to_a_limit() -> None:
 
 def test_loads_have_two_digits() -> None:
     assert [traffic.load_rps for traffic in auto_loads(1234.5)] == [190, 740, 1100, 1400]
+
+
+class Breaking(SyntheticBench):
+    """Every finalist serves its first confirmation well and breaks down in its second."""
+
+    def measure(self, trial: TrialSpec) -> TrialOutcome:
+        outcome = super().measure(trial)
+        seen = sum(other.config == trial.config for other in self.trials)
+        if isinstance(outcome, Measured) and seen > 2:
+            return msgspec.structs.replace(outcome, diverged=True, lost=outcome.served)
+        return outcome
+
+
+def test_a_good_round_does_not_hide_the_one_that_broke_down() -> None:
+    tuned, _ = run([100], Breaking())
+    (entry,) = tuned.policy
+    assert entry.default is not None
+    assert entry.default.diverged
+    assert not entry.meets_slo
+    assert tuned.status == "slo_not_met"
