@@ -5,7 +5,7 @@ from autotune.spec import RUNTIME_DEFAULT, ServingConfig
 from autotune.stages.context import Context
 from autotune.stages.drive import run_trial
 from autotune.stages.events import Said, Started, Tried
-from autotune.stages.survey import Ground
+from autotune.stages.survey import Ground, best_predicted
 from autotune.stats.summary import Summary
 from autotune.strategy.protocol import Strategy
 
@@ -25,25 +25,33 @@ OVERHEAD_S = 0.15
 
 
 def finalists(ground: Ground, strategy: Strategy, load: int) -> list[ServingConfig]:
-    """Return the default and the best measured configurations at this load.
+    """Return the default and its rivals at this load.
 
-    The runner-up enters where it is close to the best; of close ones, the simplest. Where only
-    the default is left, the most promising configuration of several replicas opposes it, measured
-    before or not.
+    Rivals are the best measured configuration and, where it is close, a runner-up; of close ones,
+    the simplest. One of them always runs several replicas side by side within the cores, measured
+    before or not, if need be in the runner-up's place: a search misled by its prediction may have
+    looked at variants of a single replica only, and must not call them all there is.
     """
-    configs = ground.lattice.configs
-    estimated_s = strategy.estimated_s()[load]
+    configs, estimated_s = ground.lattice.configs, strategy.estimated_s()[load]
     ranked = strategy.best(load)
     if not ranked:
         return [RUNTIME_DEFAULT]
     best, *others = ranked
     close = [point for point in others if estimated_s[point] <= CLOSE * estimated_s[best]]
     close.sort(key=lambda point: configs[point].complexity)
-    rivals = [point for point in (best, *close) if configs[point] != RUNTIME_DEFAULT]
-    if not rivals:  # the default must never win for want of an opponent
-        several = [point for point, config in enumerate(configs) if config.replicas > 1]
-        rivals = sorted(several, key=lambda point: float(estimated_s[point]))[:1]
-    return [RUNTIME_DEFAULT, *(configs[point] for point in rivals[:MAX_FINALISTS])]
+    rivals = [configs[point] for point in (best, *close) if configs[point] != RUNTIME_DEFAULT]
+    rivals = rivals[:MAX_FINALISTS]
+    several = [point for point, config in enumerate(configs) if _side_by_side(config, ground.cores)]
+    if several and not any(rival.replicas > 1 for rival in rivals):
+        point = several[best_predicted(estimated_s[several], [configs[p] for p in several])]
+        rivals = [*rivals[: MAX_FINALISTS - 1], configs[point]]
+    return [RUNTIME_DEFAULT, *rivals]
+
+
+def _side_by_side(config: ServingConfig, cores: int) -> bool:
+    return config.replicas > 1 and (
+        config.replicas * config.session_shape.threads_per_replica <= cores
+    )
 
 
 def confirm(context: Context, ground: Ground, strategy: Strategy) -> None:

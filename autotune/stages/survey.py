@@ -47,6 +47,7 @@ class Ground(NamedTuple):
     """What is known before the first real measurement."""
 
     info: ModelInfo
+    cores: int
     lattice: Lattice
     traffics: tuple[Traffic, ...]
     predicted_s: Samples
@@ -97,7 +98,7 @@ def survey(context: Context) -> Ground:
         for traffic in traffics
     ]
     predicted_s = np.stack([one.objective_s for one in forecasts])
-    ground = Ground(info, lattice, tuple(traffics), predicted_s, sustainable, profile_s)
+    ground = Ground(info, cores, lattice, tuple(traffics), predicted_s, sustainable, profile_s)
     observe(_first_answer(ground, deadline))
     return ground
 

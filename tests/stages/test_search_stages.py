@@ -13,6 +13,8 @@ from autotune.errors import MeasureError
 from autotune.outcome import Failed, Measured, ModelInfo, ServiceTimes, TrialOutcome
 from autotune.predict.queue_simulation import Lanes, simulate
 from autotune.probes.cores import Cores
+from autotune.space.axes import make_axes
+from autotune.space.lattice import make_lattice
 from autotune.spec import RUNTIME_DEFAULT, ModelSpec, ServingConfig, SessionShape, Slo, TrialSpec
 from autotune.stages import survey as survey_module
 from autotune.stages.answer import Ended, answer
@@ -245,3 +247,25 @@ def test_a_good_round_does_not_hide_the_one_that_broke_down() -> None:
     assert entry.default.diverged
     assert not entry.meets_slo
     assert tuned.status == "slo_not_met"
+
+
+class OneReplicaOnly(Rrl):
+    """A search that its prediction has led to single replicas."""
+
+    def best(self, load: int) -> list[int]:
+        return [point for point in super().best(load) if POINTS[point].replicas == 1]
+
+
+POINTS = make_lattice(make_axes(CORES, False, 50), CORES, 1, None).configs
+
+
+@pytest.mark.parametrize("load_rps", [20, 130])
+def test_replicas_side_by_side_are_always_confirmed(
+    load_rps: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(globals(), "Rrl", OneReplicaOnly)
+    tuned, _ = run([load_rps], SyntheticBench())
+    confirmed = {trial.config for trial in tuned.trials if trial.phase == "confirm"}
+    assert ServingConfig(replicas=2, intra_op_threads=1, spinning=False) in confirmed
+    assert RUNTIME_DEFAULT in confirmed
+    assert len(confirmed) <= 3
