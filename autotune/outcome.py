@@ -82,6 +82,32 @@ class ServiceTimes(Record, frozen=True, tag="service_times", eq=False):
     """CPU seconds of the whole serving process per execution."""
 
 
+class Disturbance(Record, frozen=True):
+    """What the machine did to a run beside serving it; None where the platform does not tell."""
+
+    seconds: float
+    cpus: int
+    """CPUs of the affinity mask: those whose time is counted here."""
+    steal_share: float | None
+    """Share of the CPUs' time that the hypervisor gave to somebody else."""
+    other_cpu_share: float | None
+    """CPU seconds per second that other processes used on these CPUs, in cores."""
+    throttled_periods: int | None
+    """Quota periods in which the cgroup held its threads back."""
+    throttled_s: float | None
+    """Seconds held back, summed over CPUs."""
+    involuntary_switches_per_s: float
+    """Times per second that a thread of the process had to leave its CPU."""
+    major_faults: int
+    """Pages that the process had to wait for from storage."""
+    swapped_pages: int | None
+    """Pages moved to or from swap, by any process."""
+    memory_pressure_share: float | None
+    """Share of the time in which some process of the machine waited for memory."""
+    frequency_change: float | None
+    """Mean core frequency after over before, less one: -0.2 is a fifth slower."""
+
+
 class InputInfo(Record, frozen=True):
     """One input or output as the model declares it."""
 

@@ -1,6 +1,6 @@
-"""Models of our own making, small enough to measure in milliseconds."""
+"""Models of our own making, small enough to measure in milliseconds; machines made of files."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -109,3 +109,17 @@ def leaky(folder: Path) -> Path:
         [value("x", ["batch", 16])],
         [value("y", ["batch", 16])],
     )
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Callable[[dict[str, str]], Path]:
+    """Write files, as the kernel would show them, below one folder and return the folder."""
+
+    def write(files: dict[str, str]) -> Path:
+        for name, text in files.items():
+            path = tmp_path / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text + "\n")
+        return tmp_path
+
+    return write

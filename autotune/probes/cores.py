@@ -4,6 +4,7 @@ import math
 import os
 from pathlib import Path
 
+from autotune.probes.files import read_text
 from autotune.spec import Record
 
 _CGROUP_ROOT = Path("/sys/fs/cgroup")
@@ -26,11 +27,14 @@ class Cores(Record, frozen=True):
 
 def usable_cores() -> Cores:
     """Read affinity and quota of this process."""
+    return Cores(affinity=len(usable_cpus()), quota=cgroup_quota(_CGROUP_ROOT, _PROC_CGROUP))
+
+
+def usable_cpus() -> frozenset[int]:
+    """Return the numbers of the CPUs that the scheduler may put this process on."""
     if hasattr(os, "sched_getaffinity"):
-        affinity = len(os.sched_getaffinity(0))
-    else:
-        affinity = os.cpu_count() or 1
-    return Cores(affinity=affinity, quota=cgroup_quota(_CGROUP_ROOT, _PROC_CGROUP))
+        return frozenset(os.sched_getaffinity(0))
+    return frozenset(range(os.cpu_count() or 1))
 
 
 def cgroup_quota(cgroup_root: Path, proc_cgroup: Path) -> float | None:
@@ -51,7 +55,7 @@ def cgroup_quota(cgroup_root: Path, proc_cgroup: Path) -> float | None:
 def cgroup_folders(cgroup_root: Path, proc_cgroup: Path, controller: str) -> list[Path]:
     """Return the cgroup folders, v1 and v2, that govern `controller`, from the leaf to the root."""
     folders: list[Path] = []
-    for line in _read(proc_cgroup).splitlines():
+    for line in read_text(proc_cgroup).splitlines():
         _, _, rest = line.partition(":")
         controllers, _, path = rest.partition(":")
         if not controllers:
@@ -70,14 +74,14 @@ def cgroup_folders(cgroup_root: Path, proc_cgroup: Path, controller: str) -> lis
 
 
 def _quota_v2(folder: Path) -> float | None:
-    parts = _read(folder / "cpu.max").split()
+    parts = read_text(folder / "cpu.max").split()
     if not parts or parts[0] == "max":
         return None
     return _ratio(parts[0], parts[1] if len(parts) > 1 else "100000")
 
 
 def _quota_v1(folder: Path) -> float | None:
-    return _ratio(_read(folder / "cpu.cfs_quota_us"), _read(folder / "cpu.cfs_period_us"))
+    return _ratio(read_text(folder / "cpu.cfs_quota_us"), read_text(folder / "cpu.cfs_period_us"))
 
 
 def _ratio(quota: str, period: str) -> float | None:
@@ -86,10 +90,3 @@ def _ratio(quota: str, period: str) -> float | None:
     except (ValueError, ZeroDivisionError):
         return None
     return cores if cores > 0 and math.isfinite(cores) else None
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text().strip()
-    except OSError:
-        return ""

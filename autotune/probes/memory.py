@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from autotune.probes.cores import cgroup_folders
+from autotune.probes.files import read_number, read_table
 
 _UNLIMITED_BYTES = 1 << 60
 
@@ -18,16 +19,13 @@ def available_memory_bytes(
 
     None where the platform does not tell.
     """
-    rooms: list[int] = []
-    for line in _lines(meminfo):
-        if line.startswith("MemAvailable:"):
-            rooms.append(int(line.split()[1]) * 1024)
+    rooms = [kib * 1024 for name, kib in read_table(meminfo).items() if name == "MemAvailable"]
     for folder in cgroup_folders(cgroup_root, proc_cgroup, "memory"):
         for limit_name, used_name in (
             ("memory.max", "memory.current"),
             ("memory.limit_in_bytes", "memory.usage_in_bytes"),
         ):
-            limit, used = _number(folder / limit_name), _number(folder / used_name)
+            limit, used = read_number(folder / limit_name), read_number(folder / used_name)
             if limit is not None and used is not None and limit < _UNLIMITED_BYTES:
                 rooms.append(max(0, limit - used + _reclaimable_bytes(folder)))
     return min(rooms, default=None)
@@ -41,18 +39,6 @@ def peak_memory_bytes() -> int:
 
 def _reclaimable_bytes(folder: Path) -> int:
     """Page cache counts as used but goes when it is needed."""
-    stat = dict(line.split(" ", 1) for line in _lines(folder / "memory.stat") if " " in line)
+    stat = read_table(folder / "memory.stat")
     # v1 counts children in the usage, so in `total_inactive_file`, but not in `inactive_file`.
-    return int(stat.get("total_inactive_file") or stat.get("inactive_file") or 0)
-
-
-def _lines(path: Path) -> list[str]:
-    try:
-        return path.read_text().splitlines()
-    except OSError:
-        return []
-
-
-def _number(path: Path) -> int | None:
-    lines = _lines(path)
-    return int(lines[0]) if lines and lines[0].isdigit() else None
+    return stat.get("total_inactive_file") or stat.get("inactive_file") or 0
