@@ -57,10 +57,11 @@ def _length(node: ast.FunctionDef) -> int:
 
 def test_the_readme_names_every_command_and_option() -> None:
     readme = (ROOT / "README.md").read_text()
-    for arguments in (["--help"], ["search", "--help"], ["show", "--help"], ["schema", "--help"]):
+    commands = ("search", "show", "schema", "doctor")
+    for arguments in (["--help"], *([name, "--help"] for name in commands)):
         command = [sys.executable, "-m", "autotune", *arguments]
         text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
         for option in set(re.findall(r"--[a-z-]+", text)) - {"--help"}:
             assert option in readme, option
-    for command_name in ("autotune search", "autotune show", "autotune schema"):
-        assert command_name in readme
+    for name in commands:
+        assert f"autotune {name}" in readme

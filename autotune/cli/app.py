@@ -1,7 +1,7 @@
 """The `autotune` command: dispatch, and the one place where errors become exit codes.
 
 0    answered
-1    answered, but the SLO is not met at every load asked for
+1    answered, but the SLO is not met at every load asked for, or measurements will be spoilt
 2    a mistake in what was given; one line says which
 130  interrupted (143 when terminated); the best so far was written where there was any
 """
@@ -14,6 +14,7 @@ from typing import Annotated
 import typer
 from typer.exceptions import TyperException
 
+from autotune.cli.doctor import doctor
 from autotune.cli.schema import schema
 from autotune.cli.search import search
 from autotune.cli.show import show
@@ -32,6 +33,7 @@ app = typer.Typer(
 app.command()(search)
 app.command()(show)
 app.command()(schema)
+app.command()(doctor)
 
 
 def _version(wanted: bool) -> None:
