@@ -9,6 +9,7 @@ import numpy.typing as npt
 from autotune.spec import Record
 
 Samples = npt.NDArray[np.float64]
+Flags = npt.NDArray[np.bool_]
 
 FailureKind = Literal["crash", "timeout", "out_of_memory", "load_error", "run_error"]
 
@@ -28,8 +29,10 @@ class Measured(Record, frozen=True, tag="measured", eq=False):
     """
 
     scheduled_s: Samples
+    ready_s: Samples
+    """When the replica that took the request had become free to take one."""
     claimed_s: Samples
-    """When a free replica first knew of the request."""
+    """When that replica first knew of the first request of its batch."""
     started_s: Samples
     """When its batch began to execute."""
     finished_s: Samples
@@ -41,12 +44,46 @@ class Measured(Record, frozen=True, tag="measured", eq=False):
     duration_s: float
     cpu_s: float
     """CPU seconds of the whole serving process during the run, spinning included."""
+    joules: float | None
+    """Energy of the processor packages during the run, whoever used it; None: cannot be read."""
     peak_memory_bytes: int
+    disturbance: "Disturbance"
 
     @property
     def latency_s(self) -> Samples:
         """Seconds from the scheduled arrival to the answer, per served request."""
         return self.finished_s - self.scheduled_s
+
+    @property
+    def queueing_s(self) -> Samples:
+        """Seconds until a replica became free for the request."""
+        return np.maximum(0.0, self.ready_s - self.scheduled_s)
+
+    @property
+    def issue_lateness_s(self) -> Samples:
+        """Seconds that the free replica then took to notice it: what the harness adds."""
+        return np.maximum(self.claimed_s, self.scheduled_s) - self._free_s
+
+    @property
+    def batch_wait_s(self) -> Samples:
+        """Seconds of waiting for company, and of putting the batch together."""
+        return self.started_s - np.maximum(self.claimed_s, self.scheduled_s)
+
+    @property
+    def service_s(self) -> Samples:
+        """Seconds of execution."""
+        return self.finished_s - self.started_s
+
+    @property
+    def unqueued(self) -> Flags:
+        """Which requests found a replica free: there the queue begins anew."""
+        first_of_batch = np.diff(self.started_s, prepend=-1.0) != 0
+        return np.asarray(first_of_batch & (self.ready_s <= self.scheduled_s))
+
+    @property
+    def _free_s(self) -> Samples:
+        """When there were both the request and a replica for it."""
+        return np.maximum(self.scheduled_s, self.ready_s)
 
     @property
     def served(self) -> int:
@@ -62,6 +99,7 @@ class Measured(Record, frozen=True, tag="measured", eq=False):
         return msgspec.structs.replace(
             self,
             scheduled_s=self.scheduled_s[keep],
+            ready_s=self.ready_s[keep],
             claimed_s=self.claimed_s[keep],
             started_s=self.started_s[keep],
             finished_s=self.finished_s[keep],

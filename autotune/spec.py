@@ -126,19 +126,13 @@ class ModelSpec(Record, frozen=True):
     """Seed of the generated sample inputs."""
 
 
-class GiveUp(Record, frozen=True):
-    """When an open-loop run is hopeless: the oldest request waits ever longer than this."""
-
-    delay_s: float
-    """A waiting time beyond which a request is certainly lost for its SLO."""
-    hold_s: float
-    """How long, without a break, the oldest request must have waited longer than `delay_s`."""
-
-
 class TrialSpec(Record, frozen=True):
     """One measurement: one configuration under one drawn schedule."""
 
     config: ServingConfig
     arrivals_s: list[float]
     """Scheduled arrivals in seconds from the start of the run, ascending."""
-    give_up: GiveUp
+    grace_s: float
+    """How long after the last arrival the run may go on; what is unserved then is lost."""
+    order_seed: int = 0
+    """Seed of which request is of which kind, where the model is fed a mix of requests."""

@@ -10,7 +10,8 @@ from autotune.arrivals import Traffic
 from autotune.model_file import locate
 from autotune.outcome import Measured
 from autotune.spec import RUNTIME_DEFAULT, ModelSpec, ServingConfig, Slo
-from autotune.stages.drive import run_trial
+from autotune.stages.drive import Window, run_trial
+from autotune.stats.judge import Judge
 from autotune.stats.summary import summarize
 from autotune.trial.bench import Bench
 
@@ -29,8 +30,10 @@ def main() -> None:
         for round_number in range(ROUNDS):
             for load_rps in LOADS_RPS:
                 for config in (RUNTIME_DEFAULT, TUNED):
-                    window = (WINDOW_S, (7, round_number))
-                    outcome, _ = run_trial(bench, config, Traffic(load_rps=load_rps), window, SLO)
+                    window = Window(WINDOW_S, (7, round_number))
+                    judge = Judge(SLO, load_rps, stop_when=frozenset({"diverged"}))
+                    traffic = Traffic(load_rps=load_rps)
+                    outcome, _ = run_trial(bench, config, traffic, window, judge)
                     if not isinstance(outcome, Measured):
                         raise SystemExit(f"{config.describe()}: {outcome}")
                     summary = summarize([outcome], SLO)

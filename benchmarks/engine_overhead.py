@@ -7,22 +7,22 @@ import numpy as np
 from autotune.engine.replica import start_replicas
 from autotune.engine.source import ScheduleSource, Tensors
 from autotune.probes.threads import cpu_seconds
-from autotune.spec import GiveUp
+from autotune.request_log import new_log
 
 ROUNDS = 5
 BACKLOG = 20_000
-NEVER = GiveUp(delay_s=3600, hold_s=3600)
 SAMPLES: list[Tensors] = [{"x": np.zeros((1, 16), np.float32)}]
 
 
 def run(replicas: int, max_batch_size: int) -> tuple[float, float]:
     """Return requests/s and CPU microseconds per request over a backlog."""
-    source = ScheduleSource([0.0] * BACKLOG, SAMPLES, NEVER)
+    log = new_log(BACKLOG)
+    source = ScheduleSource([0.0] * BACKLOG, SAMPLES, log)
     cpu_before_s = cpu_seconds()
-    source.restart_clock()
+    log.start_clock()
     for thread in start_replicas([lambda inputs: inputs] * replicas, source, max_batch_size, 0.0):
         thread.join()
-    return BACKLOG / source.elapsed_s(), (cpu_seconds() - cpu_before_s) / BACKLOG * 1e6
+    return BACKLOG / log.elapsed_s, (cpu_seconds() - cpu_before_s) / BACKLOG * 1e6
 
 
 def main() -> None:

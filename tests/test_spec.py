@@ -6,7 +6,6 @@ from hypothesis import strategies as st
 from autotune.spec import (
     RUNTIME_DEFAULT,
     ExecutionMode,
-    GiveUp,
     ServingConfig,
     SessionShape,
     Slo,
@@ -31,7 +30,7 @@ def test_a_trial_survives_the_trip_through_json(config: ServingConfig) -> None:
     trial = TrialSpec(
         config=config,
         arrivals_s=[0.0, 0.25],
-        give_up=GiveUp(delay_s=1.0, hold_s=2.0),
+        grace_s=1.0,
     )
     assert msgspec.json.decode(msgspec.json.encode(trial), type=TrialSpec) == trial
 

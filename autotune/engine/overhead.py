@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from autotune.engine.replica import start_replicas
 from autotune.engine.source import ScheduleSource, Tensors
-from autotune.spec import GiveUp
+from autotune.request_log import new_log
 
 _BATCHES = 200
 _BATCH_SIZE = 8
@@ -28,9 +28,9 @@ def measure_overhead(samples: Sequence[Tensors], batchable: bool) -> Overhead:
 
 
 def _batch_s(samples: Sequence[Tensors], size: int) -> float:
-    never = GiveUp(delay_s=3600.0, hold_s=3600.0)
-    source = ScheduleSource([0.0] * (_BATCHES * size), samples, never)
-    source.restart_clock()
+    log = new_log(_BATCHES * size)
+    source = ScheduleSource([0.0] * (_BATCHES * size), samples, log)
+    log.start_clock()
     for thread in start_replicas([lambda inputs: inputs], source, size, 0.0):
         thread.join()
-    return source.elapsed_s() / _BATCHES
+    return log.elapsed_s / _BATCHES

@@ -15,10 +15,13 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from autotune.spec import GiveUp
+from autotune.request_log import RequestLog
 
 Array = npt.NDArray[Any]
 Tensors = dict[str, Array]
+
+NAP_S = 0.25
+"""A replica that waits for a distant arrival looks this often whether the run was stopped."""
 
 
 class Batch(NamedTuple):
@@ -29,8 +32,10 @@ class Batch(NamedTuple):
     inputs: list[Tensors]
     futures: list["Future[Tensors]"]
     """One per request for live requests, none for a schedule."""
-    claimed_s: float
-    """When a free replica first knew of the first request."""
+    ready_s: float = 0.0
+    """When the replica became free to take it."""
+    claimed_s: float = 0.0
+    """When the replica first knew of the first request."""
 
 
 class Source(Protocol):
@@ -46,16 +51,6 @@ class Source(Protocol):
         """Accept that the batch could not be executed."""
 
 
-class BatchRecord(NamedTuple):
-    """One executed batch of a schedule; times in seconds since the start of the run."""
-
-    first: int
-    size: int
-    claimed_s: float
-    started_s: float
-    finished_s: float
-
-
 class ScheduleSource:
     """The schedule is the queue: a free replica sleeps until the next arrival by itself.
 
@@ -63,85 +58,89 @@ class ScheduleSource:
     """
 
     def __init__(
-        self, arrivals_s: Sequence[float], samples: Sequence[Tensors], give_up: GiveUp
+        self,
+        arrivals_s: Sequence[float],
+        samples: Sequence[Tensors],
+        log: RequestLog,
+        order: Sequence[int] | None = None,
     ) -> None:
-        """Draw request `i`'s inputs from `samples[i % len(samples)]`."""
+        """Feed request `i` with `samples[order[i]]`; without an order, samples take turns.
+
+        The clock of `log` starts now, and again with `log.start_clock`.
+        """
         self._arrivals_s = list(arrivals_s)
+        count = len(self._arrivals_s)
         self._samples = samples
-        self._give_up = give_up
+        self._order = [i % len(samples) for i in range(count)] if order is None else list(order)
+        self._stackable_until = _stackable_until(samples, self._order)
+        self._log = log
         self._next = 0
-        self._late_since_s: float | None = None
-        self.diverged = False
         self.error: Exception | None = None
-        self.records: list[BatchRecord] = []
-        self._start_s = time.perf_counter()
-
-    def restart_clock(self) -> None:
-        """Let the schedule begin now."""
-        self._start_s = time.perf_counter()
-
-    def elapsed_s(self) -> float:
-        """Seconds since the start of the run."""
-        return time.perf_counter() - self._start_s
+        log.start_clock()
 
     def take(self, max_batch_size: int, batch_timeout_s: float) -> Batch | None:
-        """Sleep until the next arrival, then until the batch is full or its timeout is over."""
-        first = self._next
-        if first == len(self._arrivals_s) or self.diverged or self.error is not None:
+        """Sleep until the next arrival, then until the batch is full or its timeout is over.
+
+        A batch is full, too, when the request that comes next has other shapes.
+        """
+        first, arrivals_s = self._next, self._arrivals_s
+        ready_s = self._log.elapsed_s
+        if first == len(arrivals_s) or self.error is not None:
             return None
-        due_s = self._arrivals_s[first]
-        self._sleep_until(due_s)
-        claimed_s = self.elapsed_s()
-        if self._is_hopeless(claimed_s, claimed_s - due_s):
-            self.diverged = True
+        due_s = arrivals_s[first]
+        if not self._sleep_until(due_s, due_s):
             return None
+        claimed_s = self._log.elapsed_s
         past = first + 1
         if max_batch_size > 1:
-            last = first + max_batch_size - 1
-            full_s = self._arrivals_s[last] if last < len(self._arrivals_s) else float("inf")
-            self._sleep_until(min(full_s, due_s + batch_timeout_s))
-            past = max(
-                past,
-                bisect_right(
-                    self._arrivals_s,
-                    self.elapsed_s(),
-                    first,
-                    min(last + 1, len(self._arrivals_s)),
-                ),
-            )
+            limit = min(first + max_batch_size, self._stackable_until[first])
+            # The last that fits fills it; one of other shapes closes it when it arrives.
+            closing = min(first + max_batch_size - 1, limit)
+            full_s = arrivals_s[closing] if closing < len(arrivals_s) else float("inf")
+            self._sleep_until(min(full_s, due_s + batch_timeout_s), due_s)
+            past = max(past, bisect_right(arrivals_s, self._log.elapsed_s, first, limit))
         self._next = past
-        count = len(self._samples)
-        inputs = [self._samples[i % count] for i in range(first, past)]
-        return Batch(first, inputs, [], claimed_s)
+        inputs = [self._samples[self._order[i]] for i in range(first, past)]
+        return Batch(first, inputs, [], ready_s, claimed_s)
 
     def complete(self, batch: Batch, outputs: list[Tensors], started_s: float) -> None:
         """Log the batch; the outputs themselves are dropped."""
-        self.records.append(
-            BatchRecord(
-                batch.first,
-                len(outputs),
-                batch.claimed_s,
-                started_s - self._start_s,
-                self.elapsed_s(),
-            )
-        )
+        log, start_s = self._log, float(self._log.control[0])
+        rows = slice(batch.first, batch.first + len(outputs))
+        log.ready_s[rows] = batch.ready_s
+        log.claimed_s[rows] = batch.claimed_s
+        log.started_s[rows] = started_s - start_s
+        log.batch_size[rows] = len(outputs)
+        # Last, for a reader takes a request that is finished to be known.
+        log.finished_s[rows] = log.elapsed_s
 
     def fail(self, batch: Batch, error: Exception) -> None:
         """End the run: a configuration that cannot answer is not measured further."""
         self.error = error
 
-    def _sleep_until(self, moment_s: float) -> None:
-        wait_s = moment_s - self.elapsed_s()
-        if wait_s > 0:
-            time.sleep(wait_s)
+    def _sleep_until(self, moment_s: float, due_s: float) -> bool:
+        """Return False, maybe early, where the request due at `due_s` is not to be taken."""
+        while due_s <= self._log.stop_after_s:
+            wait_s = moment_s - self._log.elapsed_s
+            if wait_s <= 0:
+                return True
+            time.sleep(min(wait_s, NAP_S))
+        return False
 
-    def _is_hopeless(self, now_s: float, delay_s: float) -> bool:
-        if delay_s <= self._give_up.delay_s:
-            self._late_since_s = None
-            return False
-        if self._late_since_s is None:
-            self._late_since_s = now_s
-        return now_s - self._late_since_s > self._give_up.hold_s
+
+def _stackable_until(samples: Sequence[Tensors], order: Sequence[int]) -> list[int]:
+    """For each request, the position of the next whose shapes differ from its own."""
+    signatures = [_signature(sample) for sample in samples]
+    ends = [len(order)] * len(order)
+    for i in range(len(order) - 2, -1, -1):
+        alike = signatures[order[i]] == signatures[order[i + 1]]
+        ends[i] = ends[i + 1] if alike else i + 1
+    return ends
+
+
+def _signature(inputs: Tensors) -> dict[str, tuple[object, ...]]:
+    """What requests must have in common to be stacked."""
+    return {name: (array.dtype, array.shape[1:]) for name, array in inputs.items()}
 
 
 class LiveSource:
@@ -179,7 +178,6 @@ class LiveSource:
             self._changed.wait_for(lambda: self._queue or self._closed)
             if not self._queue:
                 return None
-            claimed_s = time.perf_counter()
             close_s = self._queue[0][0] + batch_timeout_s
             while (count := self._matching(max_batch_size)) < max_batch_size and not self._closed:
                 wait_s = close_s - time.perf_counter()
@@ -190,7 +188,7 @@ class LiveSource:
         live = [
             (inputs, future) for _, inputs, future in taken if future.set_running_or_notify_cancel()
         ]
-        return Batch(0, [inputs for inputs, _ in live], [future for _, future in live], claimed_s)
+        return Batch(0, [inputs for inputs, _ in live], [future for _, future in live])
 
     def complete(self, batch: Batch, outputs: list[Tensors], started_s: float) -> None:
         """Resolve each request's future with its own rows."""
@@ -210,7 +208,7 @@ class LiveSource:
         count = 0
         head = None
         for _, inputs, _ in self._queue:
-            signature = {name: (array.dtype, array.shape[1:]) for name, array in inputs.items()}
+            signature = _signature(inputs)
             head = head if head is not None else signature
             if count == limit or signature != head:
                 break

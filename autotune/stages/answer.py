@@ -163,7 +163,7 @@ def _confirmed(
     context: Context, ground: Ground, load: int, contenders: list[Contender]
 ) -> PolicyEntry:
     question, traffic, default = context.question, ground.traffics[load], contenders[0]
-    winner = choose(contenders, question.slo, question.seed)
+    winner = choose(contenders, question.slo)
     return PolicyEntry(
         load_rps=traffic.load_rps,
         config=winner.config,
@@ -172,7 +172,7 @@ def _confirmed(
         predicted_ms=ground.predicted_ms(load, winner.config),
         measured=winner.summary,
         default=default.summary,
-        gain=None if winner is default else compare(winner, default, question.slo, question.seed),
+        gain=None if winner is default else compare(winner, default, question.slo),
         binding=None,
     )
 

@@ -1,23 +1,29 @@
 """Confirm: the finalists against the runtime's default, interleaved, under the same arrivals."""
 
+import numpy as np
+
 from autotune.outcome import Failed
 from autotune.spec import RUNTIME_DEFAULT, ServingConfig
 from autotune.stages.context import Context
-from autotune.stages.drive import run_trial
+from autotune.stages.drive import Window, run_trial
 from autotune.stages.events import Said, Started, Tried
 from autotune.stages.survey import Ground, best_predicted
+from autotune.stats.judge import Decision, Judge
+from autotune.stats.paired import MIN_ROUNDS
 from autotune.stats.summary import Summary
 from autotune.strategy.protocol import Strategy
 
-ROUNDS = 3
-"""Interleaved rounds: a disturbance hits one round of all finalists, not one finalist."""
+ROUNDS = MIN_ROUNDS
+"""Interleaved rounds: as many as it takes to tell a difference from noise."""
+STOP_WHEN: frozenset[Decision] = frozenset({"diverged"})
+"""Windows of a round are compared, so nothing else may end one early."""
 MAX_FINALISTS = 2
 """Besides the default."""
 CLOSE = 1.15
 """A runner-up whose estimate is within this factor of the best may be the better one."""
 TARGET_REQUESTS = 1200
 """Per finalist and load, where time allows: twelve requests beyond a p99."""
-MIN_ROUND_S = 1.0
+MIN_ROUND_S = 0.6
 LEAST_SHARE = 0.5
 """A round is begun only if at least this share of it fits the budget."""
 OVERHEAD_S = 0.15
@@ -68,15 +74,19 @@ def confirm(context: Context, ground: Ground, strategy: Strategy) -> None:
             context.observe(Said(text=f"out of time after {round_number} of {ROUNDS} rounds"))
             return
         for load in range(len(ground.traffics)):
-            # Turn about: whoever goes first after a pause must not always be the same.
-            order = fields[load] if round_number % 2 == 0 else fields[load][::-1]
-            for config in order:
+            seed = (context.question.seed, 2, load, round_number)
+            for config in _shuffled(fields[load], seed):
                 if (load, config) in out:
                     continue
-                seed = (context.question.seed, 2, load, round_number)
-                result = _measure(context, ground, load, config, (windows_s[load], seed))
+                result = _measure(context, ground, load, config, Window(windows_s[load], seed))
                 if isinstance(result, Failed) or result.diverged:
                     out.add((load, config))
+
+
+def _shuffled(field: list[ServingConfig], seed: tuple[int, ...]) -> list[ServingConfig]:
+    """Chance decides who goes first: the comparison's test of significance rests on it."""
+    order = np.random.default_rng(seed).permutation(len(field))
+    return [field[i] for i in order]
 
 
 def _measure(
@@ -84,10 +94,11 @@ def _measure(
     ground: Ground,
     load: int,
     config: ServingConfig,
-    window: tuple[float, tuple[int, ...]],
+    window: Window,
 ) -> Summary | Failed:
     traffic, predicted_ms = ground.traffics[load], ground.predicted_ms(load, config)
-    timed = run_trial(context.bench, config, traffic, window, context.question.slo)
+    judge = Judge(context.question.slo, traffic.load_rps, stop_when=STOP_WHEN)
+    timed = run_trial(context.bench, config, traffic, window, judge)
     result = context.journal.add("confirm", traffic, config, predicted_ms, timed)
     if isinstance(result, Failed):
         context.observe(Said(text=f"{config.describe()} failed ({result.kind}): {result.detail}"))

@@ -8,9 +8,10 @@ from autotune.arrivals import Traffic
 from autotune.config_file import StopReason
 from autotune.outcome import Failed, Samples
 from autotune.stages.context import Context
-from autotune.stages.drive import run_trial
+from autotune.stages.drive import Window, run_trial
 from autotune.stages.events import Started, Tried
 from autotune.stages.survey import Ground
+from autotune.stats.judge import Decision, Judge
 from autotune.stats.summary import Percentile, Summary
 from autotune.strategy.protocol import Observation, Strategy
 
@@ -20,6 +21,8 @@ MAX_WINDOW_SHARE = 0.05
 """One search measurement takes at most this share of the whole budget."""
 SEARCH_SHARE = 0.40
 """The search may spend this share of the budget; the rest confirms what it found."""
+STOP_WHEN: frozenset[Decision] = frozenset({"failed", "diverged"})
+"""A hopeless configuration is not measured further; a good one is, for its latency ranks it."""
 MOST_TRIALS = 10_000
 CHILD_START_S = 0.4
 """About what starting a process and importing the runtime takes."""
@@ -42,8 +45,9 @@ def explore(context: Context, ground: Ground, strategy: Strategy) -> StopReason:
         if count and deadline.spent_s + windows_s[pair.load] > search_end_s:
             return "budget"
         traffic, config = ground.traffics[pair.load], ground.lattice.configs[pair.point]
-        window = (windows_s[pair.load], (question.seed, 1, pair.load))
-        timed = run_trial(context.bench, config, traffic, window, question.slo)
+        window = Window(windows_s[pair.load], (question.seed, 1, pair.load))
+        judge = Judge(question.slo, traffic.load_rps, stop_when=STOP_WHEN)
+        timed = run_trial(context.bench, config, traffic, window, judge)
         predicted_s = float(ground.predicted_s[pair.load, pair.point])
         result = context.journal.add("search", traffic, config, predicted_s * 1e3, timed)
         strategy.tell(pair, observed(result, predicted_s))

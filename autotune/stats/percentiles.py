@@ -4,12 +4,17 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from scipy.special import bdtrik, betaincinv
+from scipy.optimize import brentq
+from scipy.special import betainc
 
-from autotune.outcome import Samples
+from autotune.outcome import Flags, Samples
+from autotune.stats.correlation import dependence, lower_levels
 
-MIN_BATCHES = 8
-"""Fewer batch means than this say nothing about correlation."""
+MIN_BEYOND = 8.0
+"""Independent requests that must be expected beyond a percentile for an upper bound of it to hold
+in practice: with fewer, how strongly requests cluster cannot be told (tests/stats/coverage)."""
+DEPENDENCE_ERROR = 1.06
+"""The inflation is itself an estimate; (t / z)^2 at 40 degrees of freedom, after Student."""
 
 
 class Interval(NamedTuple):
@@ -40,69 +45,84 @@ def percentile(samples: Samples, lost: int, quantile: float) -> float:
     return float(np.partition(samples, rank - 1)[rank - 1])
 
 
-def effective_count(exceeds: Samples) -> float:
-    """Return how many independent samples the 0/1 series `exceeds` is worth.
+def effective_count(
+    latencies: Samples, fresh: Flags | None, level: float, quantile: float
+) -> float:
+    """Return how many independent requests the run is worth for the share that exceeds `level`.
 
-    Requests in a queue are correlated: one that waits long is followed by others that do. The
-    variance of the mean of a stationary series is estimated from non-overlapping batch means and
-    set against that of independent samples (Heidelberger and Lewis 1984, "Quantile estimation in
-    dependent sequences", for quantiles; batch means after Law, "Simulation Modeling and
-    Analysis", 9.5.3). Never more than the true count.
+    The largest inflation at `level` and at the levels below it, for few clusters beyond a high
+    level say little about their size.
+
+    Args:
+        latencies: in order of arrival, lost ones infinite.
+        fresh: which requests found a replica free; None: unknown.
+        level: in the unit of the latencies.
+        quantile: about which quantile `level` is.
     """
-    count = len(exceeds)
-    size = max(1, int(math.sqrt(count)))
-    batches = count // size
-    share = float(np.mean(exceeds)) if count else 0.0
-    if batches < MIN_BATCHES or share in (0.0, 1.0):
-        return float(count)
-    means = exceeds[: batches * size].reshape(batches, size).mean(axis=1)
-    inflation = size * float(np.var(means, ddof=1)) / (share * (1 - share))
-    return count / max(1.0, inflation)
+    levels = np.append(lower_levels(latencies, level, quantile), level)
+    inflation = float(dependence(latencies, fresh, levels).inflation.max())
+    return len(latencies) / (inflation if inflation == 1.0 else inflation * DEPENDENCE_ERROR)
 
 
 def percentile_interval(
-    samples: Samples, lost: int, quantile: float, confidence: float = 0.95
+    samples: Samples,
+    lost: int,
+    quantile: float,
+    confidence: float = 0.95,
+    fresh: Flags | None = None,
 ) -> Interval:
     """Return a percentile with a two-sided interval from order statistics.
 
-    Distribution-free: the number of samples below the true quantile is binomial (David and
-    Nagaraja, "Order Statistics", 7.1), here with the effective instead of the plain count. A
-    bound beyond the samples' reach is None: 300 samples do not bound a p99 from above.
+    Distribution-free: the share of samples below the true quantile is beta distributed (David and
+    Nagaraja, "Order Statistics", 7.1), here with the effective instead of the plain count, and at
+    fractional ranks between which samples are interpolated (Hutson 1999, "Calculating
+    nonparametric confidence intervals for quantiles using fractional order statistics"), so that
+    the interval is no wider than stated. A bound beyond the samples' reach is None.
 
     Args:
         samples: in order of arrival, any unit.
         lost: samples known only to be larger than all others.
         quantile: in (0, 1).
         confidence: of both bounds together.
+        fresh: which samples found a replica free, shape (samples,); None: unknown.
     """
     value = percentile(samples, lost, quantile)
     total = len(samples) + lost
     if not total:
         return Interval(value, None, None)
-    exceeds = np.concatenate([(samples > value).astype(np.float64), np.ones(lost)])
-    worth = effective_count(exceeds)
+    everything = np.concatenate([samples, np.full(lost, np.inf)])
+    if fresh is not None:
+        fresh = np.concatenate([fresh, np.zeros(lost, dtype=np.bool_)])
+    level = value if math.isfinite(value) else float(samples.max(initial=0.0))
+    worth = effective_count(everything, fresh, level, quantile)
+    ordered = np.sort(everything)
     tail = (1 - confidence) / 2
-    low_share = math.floor(float(bdtrik(tail, worth, quantile))) / worth
-    high_share = (math.ceil(float(bdtrik(1 - tail, worth, quantile))) + 1) / worth
-    ordered = np.sort(samples)
-    low_rank = math.floor(low_share * total)
-    high_rank = math.ceil(high_share * total - 1e-9)
-    low = float(ordered[low_rank - 1]) if 1 <= low_rank <= len(ordered) else None
-    high = float(ordered[high_rank - 1]) if high_rank <= len(ordered) else None
+    low = _at_rank(ordered, _fractional_rank(quantile, worth, 1 - tail), worth)
+    known = worth * (1 - quantile) >= MIN_BEYOND
+    high = _at_rank(ordered, _fractional_rank(quantile, worth, tail), worth) if known else None
     return Interval(value, low, high)
 
 
-def share_within_bounds(within: Samples, confidence: float = 0.95) -> Interval:
-    """Return the share of ones in a 0/1 series with one-sided bounds, each at `confidence`.
+def _fractional_rank(quantile: float, worth: float, probability: float) -> float | None:
+    """Return the rank r at which Beta(r, worth + 1 - r) is below `quantile` so probably."""
 
-    Clopper and Pearson (1934), with the effective count in place of the plain one.
-    """
-    count = len(within)
-    if not count:
-        return Interval(0.0, None, None)
-    share = float(np.mean(within))
-    worth = effective_count(1.0 - within)
-    hits = share * worth
-    low = float(betaincinv(hits, worth - hits + 1, 1 - confidence)) if hits > 0 else 0.0
-    high = float(betaincinv(hits + 1, worth - hits, confidence)) if hits < worth else 1.0
-    return Interval(share, low, high)
+    def excess(rank: float) -> float:
+        return float(betainc(rank, worth + 1 - rank, quantile)) - probability
+
+    least, most = 1e-9, worth + 1 - 1e-9
+    if excess(least) < 0 or excess(most) > 0:
+        return None
+    return float(brentq(excess, least, most))
+
+
+def _at_rank(ordered: Samples, rank: float | None, worth: float) -> float | None:
+    """Return the value at a rank among `worth` samples, interpolated; None beyond the samples."""
+    if rank is None:
+        return None
+    position = rank / (worth + 1) * (len(ordered) + 1)
+    if not 1 <= position <= len(ordered):
+        return None
+    below = int(position)
+    low, high = float(ordered[below - 1]), float(ordered[min(below, len(ordered) - 1)])
+    value = low + (position - below) * (high - low) if position > below and low < high else low
+    return value if math.isfinite(value) else None

@@ -5,11 +5,19 @@ from typing import Literal
 
 import numpy as np
 
-from autotune.outcome import Measured, Samples
+from autotune.outcome import Flags, Measured, Samples
 from autotune.spec import Record, Slo
-from autotune.stats.percentiles import Interval, percentile_interval, share_within_bounds
+from autotune.stats.percentiles import Interval, percentile_interval
+from autotune.stats.sequential import Verdict, decide_once, evidence
 
-Verdict = Literal["met", "missed", "undecided"]
+SloVerdict = Literal["met", "missed", "undecided"]
+_SLO_VERDICTS: dict[Verdict, SloVerdict] = {
+    "pass": "met",
+    "fail": "missed",
+    "undecided": "undecided",
+}
+CONFIDENCE = 0.95
+"""Of the intervals, and of `slo_verdict`."""
 
 
 class Percentile(Record, frozen=True):
@@ -36,12 +44,18 @@ class Summary(Record, frozen=True):
     """Largest latency among the served requests."""
     slo_attainment: float
     """Share of offered requests answered within the SLO."""
-    slo_verdict: Verdict
+    slo_verdict: SloVerdict
     """Whether the SLO is met, proven at 95 % confidence; `undecided` where it is not."""
     cpu_s_per_request: float
+    joules_per_request: float | None
+    """Energy of the processor packages; None where it cannot be read."""
     mean_batch_size: float
+    issue_lateness_ms: float
+    """Mean time that the harness took to notice a request for which a replica was free."""
     queueing_ms: float
-    """Mean wait, batching included, before execution."""
+    """Mean wait for a free replica."""
+    batch_wait_ms: float
+    """Mean wait for company."""
     service_ms: float
     """Mean execution time."""
     peak_memory_mib: float
@@ -55,12 +69,13 @@ def summarize(runs: Sequence[Measured], slo: Slo) -> Summary:
     """Summarize runs, each already without its lead-in, of one configuration at one load."""
     latency_ms = np.concatenate([run.latency_s for run in runs]) * 1e3
     lost = sum(run.lost for run in runs)
-    within = np.concatenate([(latency_ms <= slo.latency_ms).astype(np.float64), np.zeros(lost)])
-    share = share_within_bounds(within)
     served = len(latency_ms)
+    fresh = fresh_of(runs)
+    attainment = float(np.sum(latency_ms <= slo.latency_ms)) / max(1, served + lost)
 
     def at(quantile: float) -> Percentile:
-        return _as_record(percentile_interval(latency_ms, lost, quantile))
+        interval = percentile_interval(latency_ms, lost, quantile, CONFIDENCE, fresh)
+        return _as_record(interval)
 
     def mean_ms(parts: list[Samples]) -> float:
         return float(np.concatenate(parts).mean() * 1e3) if served else 0.0
@@ -74,24 +89,47 @@ def summarize(runs: Sequence[Measured], slo: Slo) -> Summary:
         p99=at(0.99),
         objective=at(slo.quantile),
         largest_ms=float(latency_ms.max()) if served else 0.0,
-        slo_attainment=share.value,
-        slo_verdict="missed" if diverged else _verdict(share, slo),
-        meets_slo=share.value >= slo.quantile and not diverged,
+        slo_attainment=attainment,
+        slo_verdict="missed" if diverged else _verdict(runs, slo),
+        meets_slo=attainment >= slo.quantile and not diverged,
         cpu_s_per_request=sum(run.cpu_s for run in runs) / max(1, served),
+        joules_per_request=_joules(runs, served),
         mean_batch_size=_mean_batch(runs),
-        queueing_ms=mean_ms([run.started_s - run.scheduled_s for run in runs]),
-        service_ms=mean_ms([run.finished_s - run.started_s for run in runs]),
+        issue_lateness_ms=mean_ms([run.issue_lateness_s for run in runs]),
+        queueing_ms=mean_ms([run.queueing_s for run in runs]),
+        batch_wait_ms=mean_ms([run.batch_wait_s for run in runs]),
+        service_ms=mean_ms([run.service_s for run in runs]),
         peak_memory_mib=max(run.peak_memory_bytes for run in runs) / 2**20,
         diverged=diverged,
     )
 
 
-def _verdict(share: Interval, slo: Slo) -> Verdict:
-    if share.low is not None and share.low >= slo.quantile:
-        return "met"
-    if share.high is not None and share.high < slo.quantile:
-        return "missed"
-    return "undecided"
+def fresh_of(runs: Sequence[Measured]) -> Flags:
+    """Return which served requests of the runs, joined, found a queue that begins anew."""
+    flags = [run.unqueued for run in runs]
+    for flag in flags:
+        flag[:1] = True
+    return np.concatenate(flags)
+
+
+def _verdict(runs: Sequence[Measured], slo: Slo) -> SloVerdict:
+    latencies_s, fresh = offered(runs)
+    return _SLO_VERDICTS[decide_once(evidence(latencies_s, fresh, slo), slo, CONFIDENCE)]
+
+
+def offered(runs: Sequence[Measured]) -> tuple[Samples, Flags]:
+    """Return latency in seconds and freshness of every offered request; lost ones are infinite."""
+    lost = [np.full(run.lost, np.inf) for run in runs]
+    latencies_s = [
+        np.concatenate([run.latency_s, gone]) for run, gone in zip(runs, lost, strict=True)
+    ]
+    fresh = [np.concatenate([fresh_of([run]), np.zeros(run.lost, dtype=np.bool_)]) for run in runs]
+    return np.concatenate(latencies_s), np.concatenate(fresh)
+
+
+def _joules(runs: Sequence[Measured], served: int) -> float | None:
+    parts = [run.joules for run in runs if run.joules is not None]
+    return sum(parts) / max(1, served) if len(parts) == len(runs) else None
 
 
 def _as_record(interval: Interval) -> Percentile:

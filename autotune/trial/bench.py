@@ -6,8 +6,10 @@ from types import TracebackType
 from autotune.errors import MeasureError, ModelError, UsageError
 from autotune.outcome import Failed, ModelInfo, ServiceTimes, TrialOutcome
 from autotune.spec import ModelSpec, SessionShape, TrialSpec
+from autotune.stats.judge import Judge
 from autotune.trial import wire
-from autotune.trial.spawn import Child
+from autotune.trial.spawn import Child, Meanwhile
+from autotune.trial.watch import Watch
 
 LOAD_TIMEOUT_S = 600.0
 """A model of many gigabytes from a cold disk may take minutes; more is a hang."""
@@ -67,14 +69,24 @@ class Bench:
             return reply
         raise MeasureError(f"unexpected reply {type(reply).__name__}")
 
-    def measure(self, trial: TrialSpec) -> TrialOutcome:
-        """Serve one schedule with one configuration."""
-        timeout_s = trial.arrivals_s[-1] + trial.give_up.delay_s + trial.give_up.hold_s + _GRACE_S
-        shape = trial.config.session_shape
-        reply = self._ask(shape, wire.OpenLoop(trial=trial), timeout_s)
-        if isinstance(reply, TrialOutcome):
-            return reply
-        raise MeasureError(f"unexpected reply {type(reply).__name__}")
+    def measure(self, trial: TrialSpec, judge: Judge | None = None) -> TrialOutcome:
+        """Serve one schedule with one configuration, until it ends or the judge has seen enough."""
+        child = self._open(trial.config.session_shape)
+        if isinstance(child, Failed):
+            return child
+        watch = Watch(trial, child.share_log(len(trial.arrivals_s)), judge)
+        timeout_s = trial.arrivals_s[-1] + trial.grace_s + _GRACE_S
+        reply = self._ask(trial.config.session_shape, wire.OpenLoop(trial=trial), timeout_s, watch)
+        if isinstance(reply, wire.Served):
+            return watch.measured(reply)
+        return _as_failure(reply)
+
+    def idle_cpu_share(self, shape: SessionShape, duration_s: float) -> float | Failed:
+        """Return the cores that loaded sessions use while they have nothing to do."""
+        reply = self._ask(shape, wire.Idle(duration_s=duration_s), duration_s + LOAD_TIMEOUT_S)
+        if isinstance(reply, wire.Idled):
+            return reply.cpu_s / duration_s
+        return _as_failure(reply)
 
     def close(self) -> None:
         """Kill all children."""
@@ -94,23 +106,34 @@ class Bench:
         """Kill all children."""
         self.close()
 
-    def _ask(self, shape: SessionShape, request: wire.Request, timeout_s: float) -> wire.Reply:
-        child = self._children.pop(shape, None)
-        if child is None:
-            self._make_room(shape)
-            child = Child()
-            # Known from birth: an interrupt while it loads must find it here.
-            self._children[shape] = child
-            opened = child.ask(wire.Open(model=self.model, shape=shape), LOAD_TIMEOUT_S)
-            del self._children[shape]
-            if not isinstance(opened, wire.Opened):
-                child.close()
-                return _as_failure(opened)
-        self._children[shape] = child
-        reply = child.ask(request, timeout_s)
+    def _ask(
+        self,
+        shape: SessionShape,
+        request: wire.Request,
+        timeout_s: float,
+        meanwhile: Meanwhile | None = None,
+    ) -> wire.Reply:
+        child = self._open(shape)
+        if isinstance(child, Failed):
+            return child
+        reply = child.ask(request, timeout_s, meanwhile)
         if isinstance(reply, Failed):
             self._children.pop(shape).close()
         return reply
+
+    def _open(self, shape: SessionShape) -> Child | Failed:
+        """Return the child with these sessions, as the most recently used."""
+        if shape in self._children:
+            self._children.move_to_end(shape)
+            return self._children[shape]
+        self._make_room(shape)
+        # Known from birth: an interrupt while it loads must find it here.
+        child = self._children[shape] = Child()
+        opened = child.ask(wire.Open(model=self.model, shape=shape), LOAD_TIMEOUT_S)
+        if isinstance(opened, wire.Opened):
+            return child
+        self._children.pop(shape).close()
+        return _as_failure(opened)
 
     def _make_room(self, shape: SessionShape) -> None:
         while self._children and not self._fits(shape):

@@ -1,7 +1,7 @@
 """The child process: holds the sessions of one shape and runs what the parent asks for.
 
-Started as `python -m autotune.trial.child FD PARENT_PID` with one end of a pipe at FD. It ends
-when the pipe closes or the parent dies.
+Started as `python -m autotune.trial.child FD LOG_FD PARENT_PID` with one end of a pipe at FD and
+the file of the request log at LOG_FD. It ends when the pipe closes or the parent dies.
 """
 
 import contextlib
@@ -22,14 +22,17 @@ from typing import TypeVar
 import numpy as np
 
 from autotune.engine.replica import Infer, start_replicas
-from autotune.engine.source import BatchRecord, ScheduleSource, Tensors, stack
+from autotune.engine.source import ScheduleSource, Tensors, stack
 from autotune.errors import AutotuneError, UsageError
 from autotune.models.inspect_model import inspect_model, run_checked
 from autotune.models.onnx_model import as_infer, declared, explain, open_session
 from autotune.models.sample_inputs import make_samples
-from autotune.outcome import Failed, FailureKind, Measured, Samples, ServiceTimes
+from autotune.outcome import Failed, FailureKind, ServiceTimes
+from autotune.probes.disturbance import between, read_counters
+from autotune.probes.energy import energy_uj, joules_between
 from autotune.probes.memory import peak_memory_bytes
 from autotune.probes.threads import cpu_seconds
+from autotune.request_log import join_log
 from autotune.spec import TrialSpec
 from autotune.trial import wire
 
@@ -46,7 +49,8 @@ WARM_UP_SPREAD = 0.15
 class _Sessions:
     """The replicas that are open in this process, and the requests they are fed."""
 
-    def __init__(self) -> None:
+    def __init__(self, log_descriptor: int) -> None:
+        self.log_descriptor = log_descriptor
         self.infers: list[Infer] = []
         self.samples: list[Tensors] = []
         self.warm_batches: set[int] = set()
@@ -88,46 +92,37 @@ class _Sessions:
         pooled = np.concatenate(seconds)
         return ServiceTimes(seconds=pooled, cpu_s=(cpu_seconds() - cpu_before_s) / len(pooled))
 
-    def open_loop(self, trial: TrialSpec) -> Measured | Failed:
+    def open_loop(self, trial: TrialSpec) -> wire.Served | Failed:
         config = trial.config
         for batch_size in {1, config.max_batch_size}:
             self.warm(batch_size)
-        source = ScheduleSource(trial.arrivals_s, self.samples, trial.give_up)
-        cpu_before_s = cpu_seconds()
-        source.restart_clock()
+        log = join_log(self.log_descriptor, len(trial.arrivals_s))
+        source = ScheduleSource(trial.arrivals_s, self.samples, log)
+        energy, cpu_before_s, before = energy_uj(), cpu_seconds(), read_counters()
+        log.start_clock()
         threads = start_replicas(
             self.infers, source, config.max_batch_size, config.batch_timeout_ms / 1000
         )
         for thread in threads:
             thread.join()
-        duration_s, cpu_s = source.elapsed_s(), cpu_seconds() - cpu_before_s
+        duration_s, cpu_s = log.elapsed_s, cpu_seconds() - cpu_before_s
         if source.error is not None:
             return _failure(source.error)
-        return _measured(source, trial, duration_s, cpu_s)
+        return wire.Served(
+            duration_s=duration_s,
+            cpu_s=cpu_s,
+            joules=joules_between(energy, energy_uj()),
+            peak_memory_bytes=peak_memory_bytes(),
+            disturbance=between(before, read_counters()),
+        )
 
-
-def _measured(
-    source: ScheduleSource, trial: TrialSpec, duration_s: float, cpu_s: float
-) -> Measured:
-    records = sorted(source.records)
-    sizes = np.array([record.size for record in records], dtype=np.int64)
-
-    def per_request(value: Callable[[BatchRecord], float]) -> Samples:
-        return np.repeat(np.array([value(record) for record in records], dtype=np.float64), sizes)
-
-    served = int(sizes.sum())
-    return Measured(
-        scheduled_s=np.array(trial.arrivals_s[:served]),
-        claimed_s=per_request(lambda record: record.claimed_s),
-        started_s=per_request(lambda record: record.started_s),
-        finished_s=per_request(lambda record: record.finished_s),
-        batch_size=per_request(lambda record: record.size),
-        lost=len(trial.arrivals_s) - served,
-        diverged=source.diverged,
-        duration_s=duration_s,
-        cpu_s=cpu_s,
-        peak_memory_bytes=peak_memory_bytes(),
-    )
+    def idle(self, request: wire.Idle) -> wire.Idled:
+        """Begin with a run: what spins afterwards is part of being idle."""
+        for infer in self.infers:
+            infer(self.samples[0])
+        before_s = cpu_seconds()
+        time.sleep(request.duration_s)
+        return wire.Idled(cpu_s=cpu_seconds() - before_s)
 
 
 def _warm(infer: Infer, inputs: Tensors) -> None:
@@ -179,6 +174,8 @@ def _answer(sessions: _Sessions, request: wire.Request) -> wire.Reply:
                 return sessions.closed_loop(request)
             case wire.OpenLoop():
                 return sessions.open_loop(request.trial)
+            case wire.Idle():
+                return sessions.idle(request)
     except AutotuneError as error:
         return wire.Refused(usage=isinstance(error, UsageError), message=str(error))
     except Exception as error:  # the parent learns from any failure of the model
@@ -196,9 +193,10 @@ def _die_with_parent(parent_pid: int) -> None:
 
 def main() -> None:
     """Serve requests until the pipe closes."""
-    pipe, parent_pid = Connection(int(sys.argv[1])), int(sys.argv[2])
+    descriptor, log_descriptor, parent_pid = map(int, sys.argv[1:4])
+    pipe = Connection(descriptor)
     _die_with_parent(parent_pid)
-    sessions = _Sessions()
+    sessions = _Sessions(log_descriptor)
     with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):
         while True:
             request = wire.decode_request(pipe.recv_bytes())

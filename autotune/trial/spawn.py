@@ -6,10 +6,16 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
+from collections.abc import Callable
 from multiprocessing import Pipe
 
 from autotune.outcome import Failed, FailureKind
+from autotune.request_log import RequestLog, share_log
 from autotune.trial import wire
+
+Meanwhile = Callable[[], float]
+"""Looks at a run under way; returns the seconds until its next look."""
 
 _STDERR_TAIL_BYTES = 2000
 
@@ -20,15 +26,16 @@ class Child:
     def __init__(self) -> None:
         """Start the process; it has its own session, so a terminal's Ctrl-C does not reach it."""
         self._pipe, theirs = Pipe(duplex=True)
+        self._log_descriptor = os.memfd_create("autotune-log", os.MFD_CLOEXEC)
         self._output = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the child
         command = [sys.executable, "-P", "-m", "autotune.trial.child"]
         with theirs:
             self._process = subprocess.Popen(
-                [*command, str(theirs.fileno()), str(os.getpid())],
+                [*command, str(theirs.fileno()), str(self._log_descriptor), str(os.getpid())],
                 stdin=subprocess.DEVNULL,
                 stdout=self._output,
                 stderr=self._output,
-                pass_fds=[theirs.fileno()],
+                pass_fds=[theirs.fileno(), self._log_descriptor],
                 start_new_session=True,
                 # The runtime under test has its own pools; numpy's would only take memory.
                 env={**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
@@ -39,16 +46,27 @@ class Child:
         """The process id."""
         return self._process.pid
 
-    def ask(self, request: wire.Request, timeout_s: float) -> wire.Reply:
-        """Send a request and wait for its reply.
+    def share_log(self, count: int) -> RequestLog:
+        """Return an empty log of `count` requests, which the next run will fill."""
+        return share_log(self._log_descriptor, count)
 
+    def ask(
+        self, request: wire.Request, timeout_s: float, meanwhile: Meanwhile | None = None
+    ) -> wire.Reply:
+        """Send a request and wait for its reply; call `meanwhile` now and then until it comes.
+
+        `meanwhile` returns the seconds after which it wants to be called again.
         A child that dies, hangs or talks nonsense is killed and becomes a `Failed` reply.
         """
         try:
             self._pipe.send_bytes(wire.encode(request))
-            if not self._pipe.poll(timeout_s):
-                self.close()
-                return Failed(kind="timeout", detail=f"no answer within {timeout_s:.0f} s")
+            deadline_s = time.monotonic() + timeout_s
+            nap_s = timeout_s if meanwhile is None else 0.0
+            while not self._pipe.poll(min(nap_s, max(0.0, deadline_s - time.monotonic()))):
+                if time.monotonic() >= deadline_s:
+                    self.close()
+                    return Failed(kind="timeout", detail=f"no answer within {timeout_s:.0f} s")
+                nap_s = timeout_s if meanwhile is None else meanwhile()
             return wire.decode_reply(self._pipe.recv_bytes())
         except (EOFError, OSError):
             return self._post_mortem()
@@ -63,6 +81,9 @@ class Child:
         self._process.wait()
         self._pipe.close()
         self._output.close()
+        if self._log_descriptor >= 0:
+            os.close(self._log_descriptor)
+            self._log_descriptor = -1
 
     def _post_mortem(self) -> Failed:
         with contextlib.suppress(subprocess.TimeoutExpired):

@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from autotune.outcome import Failed, Measured, ModelInfo, Samples, ServiceTimes
+from autotune.outcome import Disturbance, Failed, ModelInfo, Samples, ServiceTimes
 from autotune.spec import ModelSpec, Record, SessionShape, TrialSpec
 
 
@@ -32,15 +32,38 @@ class ClosedLoop(Record, frozen=True, tag="closed_loop"):
 
 
 class OpenLoop(Record, frozen=True, tag="open_loop"):
-    """Serve a schedule with the open sessions. Answered by `Measured`."""
+    """Serve a schedule with the open sessions. Answered by `Served`; times are in the log."""
 
     trial: TrialSpec
+
+
+class Idle(Record, frozen=True, tag="idle"):
+    """Run each replica once, then do nothing for `duration_s`. Answered by `Idled`."""
+
+    duration_s: float
 
 
 class Opened(Record, frozen=True, tag="opened"):
     """The sessions stand."""
 
     load_s: float
+
+
+class Served(Record, frozen=True, tag="served"):
+    """The schedule was served, or stopped. See `Measured` for the fields."""
+
+    duration_s: float
+    cpu_s: float
+    joules: float | None
+    peak_memory_bytes: int
+    disturbance: Disturbance
+
+
+class Idled(Record, frozen=True, tag="idled"):
+    """What loaded sessions cost that have nothing to do."""
+
+    cpu_s: float
+    """CPU seconds that the process used meanwhile."""
 
 
 class Refused(Record, frozen=True, tag="refused"):
@@ -51,8 +74,8 @@ class Refused(Record, frozen=True, tag="refused"):
     message: str
 
 
-Request = Inspect | Open | ClosedLoop | OpenLoop
-Reply = ModelInfo | Opened | ServiceTimes | Measured | Failed | Refused
+Request = Inspect | Open | ClosedLoop | OpenLoop | Idle
+Reply = ModelInfo | Opened | ServiceTimes | Served | Idled | Failed | Refused
 
 
 def _encode_array(value: Any) -> bytes:

@@ -6,6 +6,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import pytest
+from made import run_of
 
 from autotune.arrivals import Traffic
 from autotune.config_file import TunedFile
@@ -25,6 +26,7 @@ from autotune.stages.explore import explore
 from autotune.stages.journal import Journal
 from autotune.stages.question import Deadline, Question, default_budget_s
 from autotune.stages.survey import auto_loads, survey
+from autotune.stats.judge import Judge
 from autotune.strategy.rrl import Rrl
 from autotune.trial.bench import Bench
 from autotune.trial.wire import ClosedLoop
@@ -67,7 +69,7 @@ class SyntheticBench(Bench):
     def service_s(self, threads: int, busy: int) -> float:
         return {1: 0.010, 2: 0.006}[min(threads, 2)] * max(1.0, busy * threads / CORES)
 
-    def measure(self, trial: TrialSpec) -> TrialOutcome:
+    def measure(self, trial: TrialSpec, judge: Judge | None = None) -> TrialOutcome:
         self.trials.append(trial)
         config = trial.config
         if self.fails(config):
@@ -86,19 +88,17 @@ class SyntheticBench(Bench):
         seed = len(self.trials)
         jitter = np.sort(np.random.default_rng(seed).normal(1.0, 0.02, 200))
         latency_s = simulate(arrivals_s, lanes, jitter, seed)[0]
-        late = latency_s > trial.give_up.delay_s + trial.give_up.hold_s
+        late = latency_s > 0.5
         served = int(np.argmax(late)) if late.any() else len(arrivals_s)
-        return Measured(
+        run = run_of(latency_s[:served], len(arrivals_s) - served, bool(late.any()))
+        return msgspec.structs.replace(
+            run,
             scheduled_s=arrivals_s[:served],
+            ready_s=arrivals_s[:served],
             claimed_s=arrivals_s[:served],
             started_s=arrivals_s[:served],
             finished_s=(arrivals_s + latency_s)[:served],
-            batch_size=np.ones(served),
-            lost=len(arrivals_s) - served,
-            diverged=bool(late.any()),
-            duration_s=float(arrivals_s[-1]),
             cpu_s=0.01 * served,
-            peak_memory_bytes=1,
         )
 
 
@@ -232,8 +232,8 @@ def test_loads_have_two_digits() -> None:
 class Breaking(SyntheticBench):
     """Every finalist serves its first confirmation well and breaks down in its second."""
 
-    def measure(self, trial: TrialSpec) -> TrialOutcome:
-        outcome = super().measure(trial)
+    def measure(self, trial: TrialSpec, judge: Judge | None = None) -> TrialOutcome:
+        outcome = super().measure(trial, judge)
         seen = sum(other.config == trial.config for other in self.trials)
         if isinstance(outcome, Measured) and seen > 2:
             return msgspec.structs.replace(outcome, diverged=True, lost=outcome.served)

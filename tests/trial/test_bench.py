@@ -12,7 +12,8 @@ import pytest
 from autotune.arrivals import Traffic, draw
 from autotune.errors import ModelError
 from autotune.outcome import Failed, Measured, ServiceTimes
-from autotune.spec import GiveUp, ModelSpec, ServingConfig, TrialSpec
+from autotune.spec import ModelSpec, ServingConfig, Slo, TrialSpec
+from autotune.stats.judge import Judge
 from autotune.trial import bench as bench_module
 from autotune.trial.bench import Bench
 from autotune.trial.wire import ClosedLoop
@@ -22,11 +23,7 @@ TWO = ServingConfig(replicas=2, intra_op_threads=1, spinning=False)
 
 def trial(load_rps: float = 200, duration_s: float = 0.5, config: ServingConfig = TWO) -> TrialSpec:
     arrivals_s = draw(Traffic(load_rps=load_rps), duration_s, (1,))
-    return TrialSpec(
-        config=config,
-        arrivals_s=arrivals_s.tolist(),
-        give_up=GiveUp(delay_s=0.2, hold_s=0.3),
-    )
+    return TrialSpec(config=config, arrivals_s=arrivals_s.tolist(), grace_s=0.2)
 
 
 def children() -> list[str]:
@@ -57,13 +54,70 @@ def test_batches_are_formed_and_counted(mlp: Path) -> None:
     assert 1 < outcome.batch_size.mean() <= 4
 
 
-def test_overload_is_given_up_and_its_rest_counts_as_lost(mlp: Path) -> None:
-    spec = trial(load_rps=50_000, duration_s=2.0)
+def test_a_queue_that_grows_without_end_is_stopped_early_and_its_rest_is_lost(mlp: Path) -> None:
+    spec = trial(load_rps=50_000, duration_s=5.0)
+    with Bench(ModelSpec(path=str(mlp))) as bench:
+        outcome = bench.measure(spec, Judge(Slo(latency_ms=20), load_rps=50_000))
+    assert isinstance(outcome, Measured)
+    assert outcome.diverged
+    assert outcome.duration_s < 3.0
+    assert 0 < outcome.lost < len(spec.arrivals_s) - outcome.served
+
+
+def test_what_is_unserved_long_after_the_last_arrival_is_lost(mlp: Path) -> None:
+    spec = trial(load_rps=20_000, duration_s=1.0)
     with Bench(ModelSpec(path=str(mlp))) as bench:
         outcome = bench.measure(spec)
     assert isinstance(outcome, Measured)
-    assert outcome.diverged
     assert outcome.lost == len(spec.arrivals_s) - outcome.served > 0
+
+
+def test_a_proven_pass_ends_the_run_and_loses_nothing(mlp: Path) -> None:
+    spec = trial(load_rps=400, duration_s=30.0)
+    with Bench(ModelSpec(path=str(mlp))) as bench:
+        outcome = bench.measure(spec, Judge(Slo(latency_ms=2000), load_rps=400))
+    assert isinstance(outcome, Measured)
+    assert (outcome.lost, outcome.diverged) == (0, False)
+    assert outcome.duration_s < 20.0
+    assert outcome.served < len(spec.arrivals_s)
+
+
+def test_a_proven_fail_ends_the_run(mlp: Path) -> None:
+    spec = trial(load_rps=100, duration_s=30.0)
+    with Bench(ModelSpec(path=str(mlp))) as bench:
+        outcome = bench.measure(spec, Judge(Slo(latency_ms=0.001), load_rps=100))
+    assert isinstance(outcome, Measured)
+    assert not outcome.diverged
+    assert outcome.duration_s < 5.0
+
+
+def test_the_parts_of_a_latency_add_up_to_it(mlp: Path) -> None:
+    config = ServingConfig(intra_op_threads=1, max_batch_size=4, batch_timeout_ms=5.0)
+    with Bench(ModelSpec(path=str(mlp))) as bench:
+        outcome = bench.measure(trial(load_rps=1000, config=config))
+    assert isinstance(outcome, Measured)
+    parts = (
+        outcome.queueing_s,
+        outcome.issue_lateness_s,
+        outcome.batch_wait_s,
+        outcome.service_s,
+    )
+    for part in parts:
+        assert (part >= 0).all()
+    np.testing.assert_allclose(sum(parts), outcome.latency_s, atol=1e-9)
+    assert outcome.unqueued.any()
+    assert not outcome.unqueued.all()
+    assert outcome.disturbance.seconds > 0.4
+
+
+def test_sessions_that_spin_use_cpu_while_idle(mlp: Path) -> None:
+    spins = ServingConfig(intra_op_threads=2, spinning=True).session_shape
+    with Bench(ModelSpec(path=str(mlp))) as bench:
+        idle = bench.idle_cpu_share(TWO.session_shape, 0.3)
+        spinning = bench.idle_cpu_share(spins, 0.3)
+    assert isinstance(idle, float)
+    assert isinstance(spinning, float)
+    assert 0 <= idle < spinning
 
 
 def test_one_shape_is_loaded_once(mlp: Path) -> None:

@@ -2,7 +2,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from autotune.outcome import Measured, ServiceTimes
+from autotune.outcome import ServiceTimes
 from autotune.spec import ModelSpec, ServingConfig
 from autotune.trial import wire
 
@@ -16,23 +16,11 @@ def test_requests_survive_the_pipe() -> None:
 
 
 def test_samples_survive_the_pipe_to_the_bit() -> None:
-    series = np.random.default_rng(0).random(50)
-    reply = Measured(
-        scheduled_s=series,
-        claimed_s=series + 1,
-        started_s=series + 2,
-        finished_s=series + 3,
-        batch_size=np.ones(50),
-        lost=3,
-        diverged=True,
-        duration_s=1.5,
-        cpu_s=0.5,
-        peak_memory_bytes=7,
-    )
+    reply = ServiceTimes(seconds=np.random.default_rng(0).random(50), cpu_s=0.5)
     back = wire.decode_reply(wire.encode(reply))
-    assert isinstance(back, Measured)
-    np.testing.assert_array_equal(back.latency_s, reply.latency_s)
-    assert (back.lost, back.diverged, back.duration_s) == (3, True, 1.5)
+    assert isinstance(back, ServiceTimes)
+    np.testing.assert_array_equal(back.seconds, reply.seconds)
+    assert back.cpu_s == 0.5
 
 
 def test_other_number_types_are_sent_as_floats() -> None:
@@ -46,4 +34,4 @@ def test_garbage_is_refused() -> None:
     with pytest.raises(msgspec.DecodeError):
         wire.decode_reply(b"\x00garbage")
     with pytest.raises(msgspec.ValidationError):
-        wire.decode_reply(msgspec.msgpack.encode({"type": "measured"}))
+        wire.decode_reply(msgspec.msgpack.encode({"type": "served"}))

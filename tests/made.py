@@ -1,0 +1,70 @@
+"""Outcomes made by hand, and queues with known answers, for tests of what is computed from them."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from autotune.outcome import Disturbance, Flags, Measured, Samples
+
+QUIET = Disturbance(
+    seconds=1.0,
+    cpus=2,
+    steal_share=0.0,
+    other_cpu_share=0.0,
+    throttled_periods=None,
+    throttled_s=None,
+    involuntary_switches_per_s=0.0,
+    major_faults=0,
+    swapped_pages=0,
+    memory_pressure_share=0.0,
+    frequency_change=None,
+)
+
+_UNIT = float(1 << 36)
+
+
+def run_of(
+    latency_s: Samples | Sequence[float],
+    lost: int = 0,
+    diverged: bool = False,
+    queueing_s: float = 0.0,
+    batch_size: Sequence[int] | None = None,
+    used: tuple[float, int] = (1.0, 1 << 20),
+) -> Measured:
+    """A run of one request a second; `used`: CPU seconds and bytes."""
+    count = len(latency_s)
+    scheduled_s = np.arange(count, dtype=np.float64)
+    return Measured(
+        scheduled_s=scheduled_s,
+        ready_s=scheduled_s + queueing_s,
+        claimed_s=scheduled_s + queueing_s,
+        started_s=scheduled_s + queueing_s,
+        # Multiples of a power of two, so that differences give latencies back exactly.
+        finished_s=scheduled_s + np.round(np.array(latency_s, dtype=np.float64) * _UNIT) / _UNIT,
+        batch_size=np.array(batch_size or [1] * count, dtype=np.float64),
+        lost=lost,
+        diverged=diverged,
+        duration_s=float(count),
+        cpu_s=used[0],
+        joules=None,
+        peak_memory_bytes=used[1],
+        disturbance=QUIET,
+    )
+
+
+def queue(gaps_s: Samples, services_s: Samples, servers: int = 1) -> tuple[Samples, Flags]:
+    """First come, first served: sojourn times, and which found a server free.
+
+    Arrays of shape (queues, requests): many independent queues at once.
+    """
+    arrivals_s = np.cumsum(gaps_s, axis=1)
+    free_s = np.zeros((len(gaps_s), servers))
+    sojourn_s, fresh = np.empty_like(gaps_s), np.empty(gaps_s.shape, dtype=np.bool_)
+    rows = np.arange(len(gaps_s))
+    for i in range(gaps_s.shape[1]):
+        server = free_s.argmin(axis=1)
+        fresh[:, i] = free_s[rows, server] <= arrivals_s[:, i]
+        begun_s = np.maximum(arrivals_s[:, i], free_s[rows, server])
+        free_s[rows, server] = begun_s + services_s[:, i]
+        sojourn_s[:, i] = begun_s + services_s[:, i] - arrivals_s[:, i]
+    return sojourn_s, fresh
