@@ -11,7 +11,9 @@ from autotune.spec import Record
 Samples = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
 
-FailureKind = Literal["crash", "timeout", "out_of_memory", "load_error", "run_error"]
+FailureKind = Literal[
+    "crash", "timeout", "out_of_memory", "load_error", "run_error", "wrong_output"
+]
 
 
 class Failed(Record, frozen=True, tag="failed"):
@@ -167,6 +169,10 @@ class ModelInfo(Record, frozen=True, tag="model_info"):
     batchable: bool
     batch_reason: str
     """Why requests can, or cannot, be executed together."""
+    outputs_checked: bool
+    """Whether each configuration's outputs can be held against those of the default session."""
+    outputs_reason: str
+    """Why they can or cannot, or which outputs are left out."""
     footprint_bytes: int
     """Resident memory that loading one replica and running it added."""
     default_threads: int

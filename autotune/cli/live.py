@@ -49,10 +49,12 @@ def line(event: Event) -> str:
         case Started():
             return f"{event.step} ..."
         case Inspected():
-            batch = "can be batched" if event.info.batchable else "no batching"
+            info = event.info
+            batch = "can be batched" if info.batchable else "no batching"
+            check = "outputs are checked" if info.outputs_checked else "outputs cannot be checked"
             return (
-                f"model: loads in {event.info.load_s:.2f} s, {batch}: {event.info.batch_reason}; "
-                f"{event.cores} usable cores"
+                f"model: loads in {info.load_s:.2f} s, {batch}: {info.batch_reason}; "
+                f"{check}: {info.outputs_reason}; {event.cores} usable cores"
             )
         case Profiled():
             return f"profile: {event.label}: {format_ms(event.median_ms)} ms"

@@ -1,28 +1,31 @@
 """What a model is, found by loading and running it, not by trusting what it declares."""
 
 import time
-
-import numpy as np
+from pathlib import Path
 
 from autotune.engine.overhead import measure_overhead
 from autotune.engine.replica import Infer
-from autotune.engine.source import Array, Tensors, stack
+from autotune.engine.source import Tensors, stack
 from autotune.errors import ModelError
 from autotune.models.onnx_model import RUNTIME, as_infer, declared, explain, open_session
+from autotune.models.output_check import checkable, how_batch_differs, how_outputs_differ
 from autotune.models.sample_inputs import make_samples
+from autotune.models.saved_outputs import save_outputs
 from autotune.outcome import InputInfo, ModelInfo
 from autotune.probes.memory import peak_memory_bytes
 from autotune.probes.threads import thread_count
 from autotune.spec import RUNTIME_DEFAULT, ModelSpec
 
-_TOLERANCE = 0.02
-"""Largest deviation, as a share of an output's largest value, that still counts as the same
-answer: another batch size takes other kernels, and softmaxes magnify their rounding. Rows that
-leak into each other deviate by far more."""
+_REPEAT_SHARE = 0.1
+"""Two runs of one session must agree to this share of the tolerance: what strays further by
+itself would leave too little of it for what a configuration changes."""
 
 
-def inspect_model(spec: ModelSpec) -> ModelInfo:
+def inspect_model(spec: ModelSpec, outputs_folder: Path | None = None) -> ModelInfo:
     """Load the model with the runtime's defaults, run it, and see whether it can be batched.
+
+    Its outputs are saved in `outputs_folder` for other sessions to be checked against, if there is
+    one and the model gives the same answers twice.
 
     Raises:
         ModelError: it cannot be loaded, or fails on its sample input.
@@ -37,11 +40,17 @@ def inspect_model(spec: ModelSpec) -> ModelInfo:
     samples = make_samples(inputs, spec)
     run_checked(infer, samples[0], spec)
     started_s = time.perf_counter()
-    run_checked(infer, samples[-1], spec)
+    last = run_checked(infer, samples[-1], spec)
     run_s = time.perf_counter() - started_s
     threads = 1 + thread_count() - threads_before
     footprint_bytes = peak_memory_bytes() - memory_before
-    batchable, reason = prove_batching(infer, inputs, samples)
+    alone = [checkable(run_checked(infer, sample, spec)) for sample in samples]
+    checked, outputs_reason = _comparable(last, alone[-1])
+    if checked and outputs_folder is not None:
+        save_outputs(outputs_folder, alone)
+    batchable, reason = (
+        prove_batching(infer, inputs, samples, alone) if checked else (False, outputs_reason)
+    )
     overhead = measure_overhead(samples, batchable)
     return ModelInfo(
         inputs=inputs,
@@ -50,6 +59,8 @@ def inspect_model(spec: ModelSpec) -> ModelInfo:
         sample_source=spec.input_file or f"generated, seed {spec.seed}",
         batchable=batchable,
         batch_reason=reason,
+        outputs_checked=checked,
+        outputs_reason=outputs_reason,
         footprint_bytes=max(0, footprint_bytes),
         default_threads=threads,
         runtime=RUNTIME,
@@ -80,9 +91,9 @@ def run_checked(infer: Infer, sample: Tensors, spec: ModelSpec) -> Tensors:
 
 
 def prove_batching(
-    infer: Infer, inputs: list[InputInfo], samples: list[Tensors]
+    infer: Infer, inputs: list[InputInfo], samples: list[Tensors], alone: list[Tensors]
 ) -> tuple[bool, str]:
-    """Run two requests alone and together; only equal answers make a model batchable."""
+    """Run two requests together; only the answers that they gave alone make a model batchable."""
     if (reason := _no_batch_axis(inputs, samples[0])) is not None:
         return False, reason
     pair = [samples[0], samples[-1]]
@@ -90,13 +101,21 @@ def prove_batching(
         together = infer(stack(pair))
     except Exception as error:
         return False, f"it fails on a batch of two: {explain(error)}"
-    alone = [infer(request) for request in pair]
-    for name, array in together.items():
-        if (
-            reason := _differs(np.asarray(array), [np.asarray(a[name]) for a in alone])
-        ) is not None:
-            return False, f"output {name!r} {reason}"
-    return True, "two requests together gave the answers that they gave alone"
+    if unchecked := [name for name in together if name not in alone[0]]:
+        return False, f"output {unchecked[0]!r} is no tensor, so a batch cannot be split"
+    reason = how_batch_differs(together, pair, [alone[0], alone[-1]])
+    return reason is None, reason or "two requests together gave the answers that they gave alone"
+
+
+def _comparable(first: Tensors, second: Tensors) -> tuple[bool, str]:
+    """Whether other sessions' outputs can be held against these of two runs on one sample."""
+    if not second:
+        return False, "no output is a tensor that could be compared"
+    if (reason := how_outputs_differ(first, second, _REPEAT_SHARE)) is not None:
+        return False, f"the answers change from run to run: {reason}"
+    if skipped := [repr(name) for name in first if name not in second]:
+        return True, f"all but {', '.join(skipped)}, which cannot be compared"
+    return True, "the same input gives the same answers"
 
 
 def _no_batch_axis(inputs: list[InputInfo], request: Tensors) -> str | None:
@@ -108,19 +127,3 @@ def _no_batch_axis(inputs: list[InputInfo], request: Tensors) -> str | None:
     if len({array.shape[0] for array in request.values()}) > 1:
         return "the inputs of one request differ in their first dimension"
     return None
-
-
-def _differs(together: Array, alone: list[Array]) -> str | None:
-    """Say how an output of a batch is not its requests' own outputs stacked; None if it is."""
-    if any(part.ndim == 0 for part in alone):
-        return "is a scalar, so a batch cannot be split"
-    if together.shape != (sum(map(len, alone)), *alone[0].shape[1:]):
-        return "does not grow with the batch"
-    expected = np.concatenate(alone)
-    if together.dtype.kind not in "fc":
-        same = np.array_equal(together, expected)
-    else:
-        scale = np.max(np.abs(expected), initial=0.0, where=np.isfinite(expected))
-        atol = _TOLERANCE * float(scale) + 1e-6
-        same = np.allclose(together, expected, rtol=0.0, atol=atol, equal_nan=True)
-    return None if same else "of a batch differs from the same requests alone"

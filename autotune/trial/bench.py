@@ -1,5 +1,6 @@
 """The measuring bench: keeps child processes by session shape and measures what it is asked."""
 
+import tempfile
 from collections import OrderedDict
 from types import TracebackType
 
@@ -30,19 +31,29 @@ class Bench:
         self._children: OrderedDict[SessionShape, Child] = OrderedDict()
         self._memory_bytes: int | None = None
         self._footprint_bytes = 0
+        self._outputs: tempfile.TemporaryDirectory[str] | None = None
 
     def inspect(self) -> ModelInfo:
         """Load and run the model once, in a child of its own.
+
+        What it answered is kept until the bench is closed: sessions opened from now on must give
+        the same answers, where these can be checked.
 
         Raises:
             ModelError: it cannot be loaded or run.
             UsageError: the shapes or inputs given do not fit it.
         """
+        self._drop_outputs()
+        folder = self._outputs = tempfile.TemporaryDirectory(prefix="autotune-")
         child = Child()
         try:
-            reply = child.ask(wire.Inspect(model=self.model), LOAD_TIMEOUT_S)
+            reply = child.ask(
+                wire.Inspect(model=self.model, outputs_folder=folder.name), LOAD_TIMEOUT_S
+            )
         finally:
             child.close()
+        if not (isinstance(reply, ModelInfo) and reply.outputs_checked):
+            self._drop_outputs()
         match reply:
             case ModelInfo():
                 return reply
@@ -89,9 +100,10 @@ class Bench:
         return _as_failure(reply)
 
     def close(self) -> None:
-        """Kill all children."""
+        """Kill all children and forget the model's outputs."""
         while self._children:
             self._children.popitem()[1].close()
+        self._drop_outputs()
 
     def __enter__(self) -> "Bench":
         """Return the bench."""
@@ -129,11 +141,18 @@ class Bench:
         self._make_room(shape)
         # Known from birth: an interrupt while it loads must find it here.
         child = self._children[shape] = Child()
-        opened = child.ask(wire.Open(model=self.model, shape=shape), LOAD_TIMEOUT_S)
+        folder = self._outputs.name if self._outputs is not None else None
+        request = wire.Open(model=self.model, shape=shape, outputs_folder=folder)
+        opened = child.ask(request, LOAD_TIMEOUT_S)
         if isinstance(opened, wire.Opened):
             return child
         self._children.pop(shape).close()
         return _as_failure(opened)
+
+    def _drop_outputs(self) -> None:
+        if self._outputs is not None:
+            self._outputs.cleanup()
+            self._outputs = None
 
     def _make_room(self, shape: SessionShape) -> None:
         while self._children and not self._fits(shape):

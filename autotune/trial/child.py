@@ -26,14 +26,16 @@ from autotune.engine.source import ScheduleSource, Tensors, stack
 from autotune.errors import AutotuneError, UsageError
 from autotune.models.inspect_model import inspect_model, run_checked
 from autotune.models.onnx_model import as_infer, declared, explain, open_session
+from autotune.models.output_check import how_batch_differs, how_outputs_differ, sizes_to_check
 from autotune.models.sample_inputs import make_samples
+from autotune.models.saved_outputs import SavedOutputs
 from autotune.outcome import Failed, FailureKind, ServiceTimes
 from autotune.probes.disturbance import between, read_counters
 from autotune.probes.energy import energy_uj, joules_between
 from autotune.probes.memory import peak_memory_bytes
 from autotune.probes.threads import cpu_seconds
 from autotune.request_log import join_log
-from autotune.spec import TrialSpec
+from autotune.spec import ModelSpec, TrialSpec
 from autotune.trial import wire
 
 T = TypeVar("T")
@@ -45,6 +47,13 @@ WARM_UP_MAX_S = 0.5
 WARM_UP_SPREAD = 0.15
 """A replica is warm when its last three runs differ by less than this share."""
 
+CHECK_MAX_S = 0.5
+"""Beyond the largest batch, smaller ones are compared while this lasts."""
+
+
+class _WrongOutputError(Exception):
+    """The answers are not those of the runtime's default session."""
+
 
 class _Sessions:
     """The replicas that are open in this process, and the requests they are fed."""
@@ -53,6 +62,8 @@ class _Sessions:
         self.log_descriptor = log_descriptor
         self.infers: list[Infer] = []
         self.samples: list[Tensors] = []
+        self.references: SavedOutputs | None = None
+        self.right_batches: set[int] = set()
         self.warm_batches: set[int] = set()
 
     def open(self, request: wire.Open) -> wire.Opened:
@@ -61,22 +72,50 @@ class _Sessions:
             session = open_session(request.model.path, request.shape)
             self.infers.append(as_infer(session))
         self.samples = make_samples(declared(session.get_inputs()), request.model)
-        run_checked(self.infers[0], self.samples[0], request.model)
+        if request.outputs_folder is None:
+            run_checked(self.infers[0], self.samples[0], request.model)
+        else:
+            self.references = SavedOutputs(Path(request.outputs_folder))
+            self._check_alone(self.references, request.model)
         load_s = time.perf_counter() - started_s
         gc.collect()
         gc.freeze()
         return wire.Opened(load_s=load_s)
 
+    def _check_alone(self, references: SavedOutputs, model: ModelSpec) -> None:
+        """Compare every sample on the first replica, and one on each other."""
+        count = len(self.samples)
+        turns = [(self.infers[0], index) for index in range(count)]
+        turns += [(infer, i % count) for i, infer in enumerate(self.infers[1:], 1)]
+        for infer, index in turns:
+            outputs = run_checked(infer, self.samples[index], model)
+            _demand_same(how_outputs_differ(outputs, references[index]))
+
+    def _check_batches(self, references: SavedOutputs, largest: int) -> None:
+        """Compare batches of the largest size and, in the time there is, of smaller ones."""
+        deadline_s = time.perf_counter() + CHECK_MAX_S
+        for size in sizes_to_check(largest):
+            if size in self.right_batches or (size != largest and time.perf_counter() > deadline_s):
+                continue
+            requests = self.requests(size)
+            _demand_same(how_batch_differs(self.infers[0](stack(requests)), requests, references))
+            self.right_batches.add(size)
+
     def warm(self, batch_size: int) -> None:
-        """Run all replicas at once until none gets faster; once per batch size."""
+        """Check a batch size, then run all replicas until none gets faster; once per size."""
         if batch_size in self.warm_batches:
             return
         self.warm_batches.add(batch_size)
+        if self.references is not None:
+            self._check_batches(self.references, batch_size)
         inputs = self.batch(batch_size)
         _together([partial(_warm, infer, inputs) for infer in self.infers])
 
+    def requests(self, size: int) -> list[Tensors]:
+        return [self.samples[i % len(self.samples)] for i in range(size)]
+
     def batch(self, size: int) -> Tensors:
-        return stack([self.samples[i % len(self.samples)] for i in range(size)])
+        return stack(self.requests(size))
 
     def closed_loop(self, request: wire.ClosedLoop) -> ServiceTimes:
         self.warm(request.batch_size)
@@ -156,7 +195,14 @@ def _together(calls: Sequence[Callable[[], T]]) -> list[T]:
         return [future.result() for future in [pool.submit(call) for call in calls]]
 
 
+def _demand_same(difference: str | None) -> None:
+    if difference is not None:
+        raise _WrongOutputError(difference)
+
+
 def _failure(error: Exception) -> Failed:
+    if isinstance(error, _WrongOutputError):
+        return Failed(kind="wrong_output", detail=str(error))
     text = explain(error)
     no_memory = isinstance(error, MemoryError) or "Failed to allocate memory" in text
     kind: FailureKind = "out_of_memory" if no_memory else "run_error"
@@ -167,7 +213,7 @@ def _answer(sessions: _Sessions, request: wire.Request) -> wire.Reply:
     try:
         match request:
             case wire.Inspect():
-                return inspect_model(request.model)
+                return inspect_model(request.model, Path(request.outputs_folder))
             case wire.Open():
                 return sessions.open(request)
             case wire.ClosedLoop():

@@ -13,13 +13,17 @@ class Inspect(Record, frozen=True, tag="inspect"):
     """Load the model, run it, say what it is. Answered by `ModelInfo`."""
 
     model: ModelSpec
+    outputs_folder: str
+    """Where to leave the default session's outputs, if they can be checked against."""
 
 
 class Open(Record, frozen=True, tag="open"):
-    """Load one replica per session of `shape` and warm each. Answered by `Opened`."""
+    """Load one replica per session of `shape` and check its answers. Answered by `Opened`."""
 
     model: ModelSpec
     shape: SessionShape
+    outputs_folder: str | None = None
+    """Where the default session's outputs are; None where there are none to check against."""
 
 
 class ClosedLoop(Record, frozen=True, tag="closed_loop"):

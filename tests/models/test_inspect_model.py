@@ -24,7 +24,7 @@ def test_a_dynamic_first_dimension_is_proved_to_be_a_batch(mlp: Path) -> None:
 def test_answers_that_depend_on_their_neighbours_forbid_batching(leaky: Path) -> None:
     info = inspect_model(ModelSpec(path=str(leaky)))
     assert not info.batchable
-    assert "differs from the same requests alone" in info.batch_reason
+    assert "in a batch of 2, output 'y' differs by" in info.batch_reason
 
 
 def test_scalars_and_state_run_without_batching(stateful: Path) -> None:
