@@ -11,6 +11,9 @@ from autotune.spec import Record
 Samples = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
 
+Stopped = Literal["ended", "passed", "failed", "diverged"]
+"""Why a run ended: by its schedule, because its SLO was proven met or missed, or because the queue
+grew without end: the offered load is above what the configuration sustains."""
 FailureKind = Literal[
     "crash", "timeout", "out_of_memory", "load_error", "run_error", "wrong_output"
 ]
@@ -41,8 +44,7 @@ class Measured(Record, frozen=True, tag="measured", eq=False):
     batch_size: Samples
     lost: int
     """Scheduled requests that were never served because the run was given up."""
-    diverged: bool
-    """The queue grew without end: the offered load is above what this configuration sustains."""
+    stopped: Stopped
     duration_s: float
     cpu_s: float
     """CPU seconds of the whole serving process during the run, spinning included."""
@@ -50,11 +52,18 @@ class Measured(Record, frozen=True, tag="measured", eq=False):
     """Energy of the processor packages during the run, whoever used it; None: cannot be read."""
     peak_memory_bytes: int
     disturbance: "Disturbance"
+    disturbed: list[str]
+    """What of it spoils the numbers, a clause each; empty: nothing does."""
 
     @property
     def latency_s(self) -> Samples:
         """Seconds from the scheduled arrival to the answer, per served request."""
         return self.finished_s - self.scheduled_s
+
+    @property
+    def diverged(self) -> bool:
+        """Whether the queue grew without end."""
+        return self.stopped == "diverged"
 
     @property
     def queueing_s(self) -> Samples:

@@ -43,12 +43,13 @@ def run_of(
         finished_s=scheduled_s + np.round(np.array(latency_s, dtype=np.float64) * _UNIT) / _UNIT,
         batch_size=np.array(batch_size or [1] * count, dtype=np.float64),
         lost=lost,
-        diverged=diverged,
+        stopped="diverged" if diverged else "ended",
         duration_s=float(count),
         cpu_s=used[0],
         joules=None,
         peak_memory_bytes=used[1],
         disturbance=QUIET,
+        disturbed=[],
     )
 
 

@@ -62,11 +62,12 @@ def _cells(summary: Summary, with_intervals: bool) -> list[str]:
 
 
 def _slo(summary: Summary) -> str:
+    mark = " *" if summary.disturbed else ""
     if summary.diverged:
-        return "overload"
+        return f"overload{mark}"
     if summary.slo_verdict == "undecided":
-        return "met?" if summary.meets_slo else "missed?"
-    return summary.slo_verdict
+        return f"{'met?' if summary.meets_slo else 'missed?'}{mark}"
+    return f"{summary.slo_verdict}{mark}"
 
 
 def _percentile(one: Percentile, with_interval: bool) -> str:
@@ -78,8 +79,10 @@ def _percentile(one: Percentile, with_interval: bool) -> str:
 
 
 def _legend(tuned: TunedFile) -> str:
+    spoilt = [one for entry in tuned.policy if entry.measured for one in entry.measured.disturbed]
+    mark = f" *: disturbed: {spoilt[0]}; see autotune doctor." if spoilt else ""
     return (
         f"{tuned.model.name}, SLO {tuned.slo}, {tuned.machine.cores_usable} usable cores, "
         f"{tuned.runtime}. Brackets: 95 % interval, ? where the requests cannot bound it. "
-        "met/missed: proven at 95 %; with ?: the estimate only. CPU ms: per request."
+        "met/missed: proven at 95 %; with ?: the estimate only. CPU ms: per request." + mark
     )

@@ -98,7 +98,8 @@ def _measure(
 ) -> Summary | Failed:
     traffic, predicted_ms = ground.traffics[load], ground.predicted_ms(load, config)
     judge = Judge(context.question.slo, traffic.load_rps, stop_when=STOP_WHEN)
-    timed = run_trial(context.bench, config, traffic, window, judge)
+    repeats = context.journal.repeats()
+    timed = run_trial(context.bench, config, traffic, window, judge, repeats)
     result = context.journal.add("confirm", traffic, config, predicted_ms, timed)
     if isinstance(result, Failed):
         context.observe(Said(text=f"{config.describe()} failed ({result.kind}): {result.detail}"))

@@ -47,7 +47,8 @@ def explore(context: Context, ground: Ground, strategy: Strategy) -> StopReason:
         traffic, config = ground.traffics[pair.load], ground.lattice.configs[pair.point]
         window = Window(windows_s[pair.load], (question.seed, 1, pair.load))
         judge = Judge(question.slo, traffic.load_rps, stop_when=STOP_WHEN)
-        timed = run_trial(context.bench, config, traffic, window, judge)
+        repeats = context.journal.repeats()
+        timed = run_trial(context.bench, config, traffic, window, judge, repeats)
         predicted_s = float(ground.predicted_s[pair.load, pair.point])
         result = context.journal.add("search", traffic, config, predicted_s * 1e3, timed)
         strategy.tell(pair, observed(result, predicted_s))

@@ -34,9 +34,8 @@ def disturbed_because(one: Disturbance, cores: int) -> list[str]:
 
     `cores` are those that the process may use at once (`Cores.usable`). Involuntary switches are
     evidence beside the CPU use of others, not a reason: threads that outnumber the cores preempt
-    one another. Throttling is a reason whoever caused it: a configuration with more threads than
-    the quota grants throttles itself, and then every repeat says so. What the platform does not
-    tell is no reason.
+    one another. Neither is throttling (see `throttled_because`). What the platform does not tell
+    is no reason.
     """
     clauses: list[str] = []
     if stolen(one):
@@ -45,11 +44,6 @@ def disturbed_because(one: Disturbance, cores: int) -> list[str]:
         clauses.append(
             f"other processes used {one.other_cpu_share:.2f} cores "
             f"(it was preempted {one.involuntary_switches_per_s:.0f} times/s)"
-        )
-    if one.throttled_periods and (one.throttled_s or 0.0) > THROTTLED_SHARE * one.seconds:
-        clauses.append(
-            f"the cgroup throttled it in {_count(one.throttled_periods, 'period')} "
-            f"({one.throttled_s:.2f} s)"
         )
     if (one.swapped_pages or 0) > SWAPPED_PAGES:
         clauses.append(f"{_count(one.swapped_pages or 0, 'page')} swapped")
@@ -60,6 +54,18 @@ def disturbed_because(one: Disturbance, cores: int) -> list[str]:
     if (one.frequency_change or 0.0) < -FREQUENCY_FALL:
         clauses.append(f"core frequency fell by {_percent(-(one.frequency_change or 0.0))}")
     return clauses
+
+
+def throttled_because(one: Disturbance) -> str | None:
+    """Return a clause where the cgroup's quota held the process back; None where it did not.
+
+    A configuration with more threads than the quota grants throttles itself, each time: that is
+    no disturbance, but the truth about it.
+    """
+    if not one.throttled_periods or (one.throttled_s or 0.0) <= THROTTLED_SHARE * one.seconds:
+        return None
+    periods = _count(one.throttled_periods, "period")
+    return f"the cgroup throttled it in {periods} ({one.throttled_s:.2f} s)"
 
 
 def stolen(one: Disturbance) -> bool:
@@ -83,15 +89,13 @@ def crowded(one: Disturbance, cores: int) -> bool:
 def severity(one: Disturbance) -> float:
     """Return the share of the CPUs' time that the run lost: 0 where it had the machine to itself.
 
-    The sum of what was stolen, used by others, throttled, and waited for memory. Good for picking
+    The sum of what was stolen, used by others, and waited for memory. Good for picking
     the least disturbed of several repeats on one machine; what the platform does not tell adds
     nothing. Frequency is left out, because momentary readings would drown the rest.
     """
-    cpu_s = one.cpus * one.seconds
     return (
         (one.steal_share or 0.0)
         + (one.other_cpu_share or 0.0) / one.cpus
-        + (one.throttled_s or 0.0) / cpu_s
         + (one.memory_pressure_share or 0.0)
     )
 

@@ -5,11 +5,11 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from autotune.outcome import Flags, Samples
+from autotune.outcome import Flags, Samples, Stopped
 from autotune.spec import Slo
 from autotune.stats.sequential import LEAD_IN, Verdict, decide, evidence
 
-Decision = Literal["go_on", "passed", "failed", "diverged"]
+Decision = Stopped | Literal["go_on"]
 
 MIN_STRETCH_S = 0.5
 """A stall of the machine heals within this time; a queue that outlasts it may grow."""

@@ -95,6 +95,23 @@ def decide(seen: Evidence, slo: Slo, confidence: float) -> Verdict:
     return "undecided"
 
 
+def factor_to_decide(seen: Evidence, slo: Slo, confidence: float) -> float | None:
+    """Return how many times as long a run like this one must be for a verdict.
+
+    None where a hundred times would not do: the share beyond the SLO is too close to what it
+    allows, or nothing is known yet.
+    """
+    for factor in np.geomspace(1.0, 100.0, 60):
+        longer = seen._replace(
+            requests=round(factor * seen.requests),
+            over=round(factor * seen.over),
+            clusters=round(factor * seen.clusters),
+        )
+        if decide(longer, slo, confidence) != "undecided":
+            return float(factor)
+    return None
+
+
 def decide_once(seen: Evidence, slo: Slo, confidence: float) -> Verdict:
     """Return the verdict of the one look at a run whose length was fixed beforehand.
 

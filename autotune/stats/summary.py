@@ -7,6 +7,7 @@ import numpy as np
 
 from autotune.outcome import Flags, Measured, Samples
 from autotune.spec import Record, Slo
+from autotune.stats.disturbance import severity
 from autotune.stats.percentiles import Interval, percentile_interval
 from autotune.stats.sequential import Verdict, decide_once, evidence
 
@@ -64,6 +65,9 @@ class Summary(Record, frozen=True):
     meets_slo: bool
     """Whether the measured attainment reaches the SLO, proven or not."""
 
+    disturbed: list[str]
+    """What spoilt some of its windows, each counted; empty: nothing did."""
+
 
 def summarize(runs: Sequence[Measured], slo: Slo) -> Summary:
     """Summarize runs, each already without its lead-in, of one configuration at one load."""
@@ -101,7 +105,19 @@ def summarize(runs: Sequence[Measured], slo: Slo) -> Summary:
         service_ms=mean_ms([run.service_s for run in runs]),
         peak_memory_mib=max(run.peak_memory_bytes for run in runs) / 2**20,
         diverged=diverged,
+        disturbed=disturbances(runs),
     )
+
+
+def disturbances(runs: Sequence[Measured]) -> list[str]:
+    """Return why windows were disturbed, worst first, with the number of those that were."""
+    spoilt = [run for run in runs if run.disturbed]
+    if not spoilt:
+        return []
+    worst = max(spoilt, key=lambda run: severity(run.disturbance))
+    if len(runs) == 1:
+        return worst.disturbed
+    return [f"{clause} (worst of {len(spoilt)} of {len(runs)})" for clause in worst.disturbed]
 
 
 def fresh_of(runs: Sequence[Measured]) -> Flags:

@@ -5,8 +5,10 @@ import math
 import numpy as np
 
 from autotune.outcome import Measured
+from autotune.probes.cores import usable_cores
 from autotune.request_log import RequestLog
 from autotune.spec import TrialSpec
+from autotune.stats.disturbance import disturbed_because
 from autotune.stats.judge import Decision, Glimpse, Judge
 from autotune.trial import wire
 
@@ -56,12 +58,13 @@ class Watch:
             finished_s=log.finished_s,
             batch_size=log.batch_size,
             lost=max(0, offered - count),
-            diverged=self.decision == "diverged",
+            stopped="ended" if self.decision == "go_on" else self.decision,
             duration_s=served.duration_s,
             cpu_s=served.cpu_s,
             joules=served.joules,
             peak_memory_bytes=served.peak_memory_bytes,
             disturbance=served.disturbance,
+            disturbed=disturbed_because(served.disturbance, usable_cores().usable),
         )
 
     def _stop(self, now_s: float, drain: bool) -> None:

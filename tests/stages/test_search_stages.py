@@ -238,7 +238,7 @@ class Breaking(SyntheticBench):
         outcome = super().measure(trial, judge)
         seen = sum(other.config == trial.config for other in self.trials)
         if isinstance(outcome, Measured) and seen > 2:
-            return msgspec.structs.replace(outcome, diverged=True, lost=outcome.served)
+            return msgspec.structs.replace(outcome, stopped="diverged", lost=outcome.served)
         return outcome
 
 

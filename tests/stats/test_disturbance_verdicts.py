@@ -2,7 +2,13 @@ import msgspec
 import pytest
 
 from autotune.outcome import Disturbance
-from autotune.stats.disturbance import crowded, disturbed_because, severity, stolen
+from autotune.stats.disturbance import (
+    crowded,
+    disturbed_because,
+    severity,
+    stolen,
+    throttled_because,
+)
 
 CALM = Disturbance(
     seconds=10.0,
@@ -42,10 +48,6 @@ UNKNOWN = run(
             run(other_cpu_share=0.62, involuntary_switches_per_s=84.6),
             "other processes used 0.62 cores (it was preempted 85 times/s)",
         ),
-        (
-            run(throttled_periods=12, throttled_s=0.31),
-            "the cgroup throttled it in 12 periods (0.31 s)",
-        ),
         (run(swapped_pages=3), "3 pages swapped"),
         (run(swapped_pages=1), "1 page swapped"),
         (run(major_faults=11), "it waited for storage in 11 page faults"),
@@ -66,7 +68,7 @@ def test_each_thing_over_its_threshold_is_one_clause_with_its_number(
         UNKNOWN,
         run(steal_share=0.009),
         run(other_cpu_share=0.09),
-        run(throttled_periods=1, throttled_s=0.09),
+        run(throttled_periods=12, throttled_s=0.31),
         run(major_faults=10),
         run(memory_pressure_share=0.009),
         run(frequency_change=-0.09),
@@ -76,6 +78,13 @@ def test_each_thing_over_its_threshold_is_one_clause_with_its_number(
 )
 def test_what_any_machine_does_or_nobody_knows_is_no_disturbance(one: Disturbance) -> None:
     assert disturbed_because(one, cores=2) == []
+
+
+def test_throttling_is_told_apart_because_a_configuration_may_cause_it_itself() -> None:
+    throttled = run(throttled_periods=12, throttled_s=0.31)
+    assert throttled_because(throttled) == "the cgroup throttled it in 12 periods (0.31 s)"
+    assert throttled_because(run(throttled_periods=1, throttled_s=0.09)) is None
+    assert throttled_because(UNKNOWN) is None
 
 
 def test_every_reason_is_given() -> None:
@@ -102,6 +111,5 @@ def test_cpus_that_the_process_does_not_need_are_free_for_others() -> None:
 def test_severity_adds_the_shares_of_cpu_time_that_were_lost() -> None:
     assert severity(CALM) == severity(UNKNOWN) == 0
     assert severity(run(other_cpu_share=1.0)) == 0.5
-    assert severity(run(throttled_s=2.0)) == 0.1
     both = run(steal_share=0.25, memory_pressure_share=0.125)
     assert severity(both) == 0.375

@@ -1,0 +1,189 @@
+"""Measure one configuration, or two side by side, until there is a verdict."""
+
+import time
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from autotune.arrivals import draw
+from autotune.errors import MeasureError, UsageError
+from autotune.outcome import Failed, Measured, ModelInfo, TrialOutcome
+from autotune.probes.memory import available_memory_bytes
+from autotune.space.feasible import infeasible_because
+from autotune.spec import ServingConfig
+from autotune.stages.drive import Window, run_trial, trial_spec
+from autotune.stages.events import Looked, Observer, Said, Started
+from autotune.stages.question import MeasureQuestion
+from autotune.stats.disturbance import severity
+from autotune.stats.judge import Decision, Glimpse, Judge
+from autotune.stats.paired import MIN_ROUNDS
+from autotune.stats.sequential import LEAD_IN
+from autotune.trial.bench import Bench
+
+ATTEMPTS = 3
+"""A disturbed run is measured again, so often at most."""
+AGAIN_SHARE = 0.5
+"""... and only if at least this share of its time is left."""
+MAX_REQUESTS = 400_000
+"""Of one run: where arrivals are that dense, a second or two say everything."""
+CYCLES_TO_PASS = 10.0
+"""Traffic that changes its mind (bursts, gaps) must have done so that often before it may pass."""
+IDLE_S = 1.0
+MAX_ROUNDS = 12
+MIN_ROUND_S = 1.0
+ROUND_REQUESTS = 60
+STOP_ROUND_WHEN: frozenset[Decision] = frozenset({"diverged"})
+
+
+class Runs(NamedTuple):
+    """What was measured of one configuration, lead-ins cut."""
+
+    config: ServingConfig
+    runs: list[Measured]
+    idle_cores: float
+    seconds: float
+
+
+class _Watched(NamedTuple):
+    """A judge that tells an observer of each look."""
+
+    judge: Judge
+    observe: Observer
+
+    def decide(self, glimpse: Glimpse) -> Decision:
+        decision = self.judge.decide(glimpse)
+        late_s = glimpse.finished_s - glimpse.scheduled_s
+        over = int(np.sum(late_s > self.judge.slo.latency_ms / 1e3))
+        self.observe(
+            Looked(
+                elapsed_s=glimpse.elapsed_s,
+                requests=int(np.sum(~np.isnan(late_s))),
+                over=over,
+                decision=decision,
+            )
+        )
+        return decision
+
+
+def check_possible(question: MeasureQuestion, info: ModelInfo, memory_bytes: int | None) -> None:
+    """Find out before measuring what cannot be.
+
+    Raises:
+        UsageError: batches of a model that has no batch axis, or more replicas than memory holds.
+    """
+    for config in question.configs:
+        if config.max_batch_size > 1 and not info.batchable:
+            raise UsageError(
+                f"--max-batch-size {config.max_batch_size}: requests to this model cannot be "
+                f"batched: {info.batch_reason}"
+            )
+        reason = infeasible_because(config.session_shape, info.footprint_bytes, memory_bytes)
+        if reason is not None:
+            raise UsageError(f"{config.describe()}: {reason}; give fewer --replicas")
+
+
+def inspect(question: MeasureQuestion, bench: Bench, observe: Observer) -> ModelInfo:
+    """Load the model, and refuse what it or the machine's memory cannot do.
+
+    Raises:
+        ModelError, UsageError: the model, its inputs or a configuration cannot be used.
+    """
+    observe(Started(step="loading the model"))
+    info, memory_bytes = bench.inspect(), available_memory_bytes()
+    check_possible(question, info, memory_bytes)
+    bench.limit_memory(memory_bytes, info.footprint_bytes)
+    return info
+
+
+def measure_alone(question: MeasureQuestion, bench: Bench, observe: Observer) -> Runs:
+    """Measure until the SLO is proven met or missed, the queue diverges, or time is up.
+
+    A run that something disturbed is measured again while there is time; the least disturbed
+    counts.
+
+    Raises:
+        MeasureError: the configuration fails.
+    """
+    config, traffic = question.config, question.traffic
+    idle_cores = _idle_cores(config, bench)
+    judge = Judge(
+        question.slo,
+        traffic.mean_rps,
+        question.confidence,
+        may_pass_after_s=CYCLES_TO_PASS * traffic.cycle_s,
+    )
+    started_s, left_s = time.monotonic(), question.duration_s
+    best: Measured | None = None
+    for _ in range(ATTEMPTS):
+        observe(Started(step=f"measuring {config.describe()}"))
+        seconds = min(left_s, MAX_REQUESTS / traffic.load_rps)
+        arrivals_s = draw(traffic, seconds, (question.seed, 3)).tolist()
+        spec = trial_spec(config, arrivals_s, question.slo, question.seed)
+        run = _demand(bench.measure(spec, _Watched(judge, observe)), config)
+        least = run if best is None else min(best, run, key=lambda one: severity(one.disturbance))
+        best = least
+        left_s -= run.duration_s
+        if not best.disturbed or left_s < AGAIN_SHARE * run.duration_s:
+            break
+        observe(Said(text=f"disturbed: {run.disturbed[0]}; measuring again"))
+    assert best is not None
+    # The lead-in is a share of what was judged, however long the schedule would have been.
+    run = best.counted(LEAD_IN * min(best.duration_s, seconds))
+    return Runs(config, [run], idle_cores, time.monotonic() - started_s)
+
+
+def measure_rounds(question: MeasureQuestion, bench: Bench, observe: Observer) -> list[Runs]:
+    """Measure both configurations in turn under the same arrivals; a coin decides who is first.
+
+    Raises:
+        MeasureError: a configuration fails.
+        UsageError: the time does not suffice for a comparison.
+    """
+    traffic, configs = question.traffic, question.configs
+    rounds, window_s = _plan_rounds(question)
+    idle_cores = [_idle_cores(config, bench) for config in configs]
+    judge = Judge(question.slo, traffic.mean_rps, question.confidence, stop_when=STOP_ROUND_WHEN)
+    started_s = time.monotonic()
+    runs: list[list[Measured]] = [[], []]
+    for number in range(rounds):
+        observe(Started(step=f"round {number + 1} of {rounds}, {window_s:.1f} s each"))
+        window = Window(window_s, (question.seed, 4, number))
+        for side in np.random.default_rng(window.seed).permutation(2):
+            outcome, _ = run_trial(bench, configs[side], traffic, window, judge, repeats=1)
+            runs[side].append(_demand(outcome, configs[side]))
+    seconds = (time.monotonic() - started_s) / 2
+    return [
+        Runs(config, mine, idle, seconds)
+        for config, mine, idle in zip(configs, runs, idle_cores, strict=True)
+    ]
+
+
+def _plan_rounds(question: MeasureQuestion) -> tuple[int, float]:
+    """Return how many rounds, and how long a window is: rather longer windows than more rounds."""
+    least_s = max(MIN_ROUND_S, question.traffic.seconds_for(ROUND_REQUESTS))
+    rounds = min(MAX_ROUNDS, int(question.duration_s / (2 * least_s)))
+    if rounds < MIN_ROUNDS:
+        raise UsageError(
+            f"--duration {question.duration_s:g}s is too short to compare: {MIN_ROUNDS} rounds of "
+            f"two windows at this load take {2 * MIN_ROUNDS * least_s:.0f} s"
+        )
+    return rounds, question.duration_s / (2 * rounds)
+
+
+def _idle_cores(config: ServingConfig, bench: Bench) -> float:
+    share = bench.idle_cpu_share(config.session_shape, IDLE_S)
+    if isinstance(share, Failed):
+        raise _refusal(share, config)
+    return share
+
+
+def _demand(outcome: TrialOutcome, config: ServingConfig) -> Measured:
+    if isinstance(outcome, Failed):
+        raise _refusal(outcome, config)
+    return outcome
+
+
+def _refusal(failed: Failed, config: ServingConfig) -> MeasureError:
+    what = "changes the model's answers" if failed.kind == "wrong_output" else failed.kind
+    return MeasureError(f"{config.describe()}: {what}: {failed.detail}")

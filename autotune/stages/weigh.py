@@ -1,0 +1,92 @@
+"""Weigh what was measured: verdicts, validity and differences, as one record."""
+
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+
+from autotune import model_file
+from autotune.outcome import ModelInfo, Stopped
+from autotune.probes.machine import this_machine
+from autotune.spec import Slo
+from autotune.stages.measurement import Difference, Measurement, Side, SloAnswer, SloResult
+from autotune.stages.question import MeasureQuestion
+from autotune.stages.single import Runs
+from autotune.stages.validity import ceiling_rps, judge_validity
+from autotune.stats.breakdown import after_idle, histogram, parts_of
+from autotune.stats.paired import Comparison, comparable_quantile, compare_cpu, compare_latency
+from autotune.stats.sequential import Evidence, decide, evidence
+from autotune.stats.summary import offered, summarize
+
+_ANSWERS: dict[Stopped, SloAnswer] = {"passed": "PASS", "failed": "FAIL", "diverged": "FAIL"}
+
+
+def weigh(question: MeasureQuestion, info: ModelInfo, measured: Sequence[Runs]) -> Measurement:
+    """Return the answer to the question."""
+    sides = [_side(question, info, one) for one in measured]
+    return Measurement(
+        model=question.name,
+        sha256=model_file.sha256(Path(question.model.path)),
+        arrivals=question.traffic.describe(),
+        load_rps=question.traffic.load_rps,
+        slo=question.slo,
+        sides=sides,
+        differences=_differences(question.slo, *measured) if len(measured) == 2 else [],
+        machine=this_machine(),
+        runtime=info.runtime,
+        autotune=version("autotune"),
+        seed=question.seed,
+    )
+
+
+def _side(question: MeasureQuestion, info: ModelInfo, one: Runs) -> Side:
+    slo = question.slo
+    seen = evidence(*offered(one.runs), slo)
+    result = slo_result(one, seen, question)
+    load = (question.traffic.mean_rps, ceiling_rps(info, one.config))
+    return Side(
+        config=one.config,
+        validity=judge_validity(one.runs, slo, load, result, seen),
+        slo=result,
+        summary=summarize(one.runs, slo),
+        mean=parts_of(one.runs),
+        slowest=parts_of(one.runs, slowest=1 - slo.quantile),
+        histogram=histogram(one.runs),
+        after_idle=after_idle(one.runs),
+        idle_cores=one.idle_cores,
+        windows=len(one.runs),
+        seconds=round(one.seconds, 2),
+    )
+
+
+def slo_result(one: Runs, seen: Evidence, question: MeasureQuestion) -> SloResult:
+    """Return the verdict at which the run stopped, or that of all that was measured."""
+    stopped: Stopped = "diverged" if any(run.diverged for run in one.runs) else one.runs[-1].stopped
+    answer = _ANSWERS.get(stopped)
+    if answer is None:
+        verdict = decide(seen, question.slo, question.confidence)
+        answer = {"pass": "PASS", "fail": "FAIL"}.get(verdict, "UNDECIDED")  # type: ignore[assignment]
+    divisor = seen.fail_divisor if answer == "FAIL" else seen.pass_divisor
+    return SloResult(
+        answer=answer,
+        confidence=question.confidence,
+        requests=seen.requests,
+        over=seen.over,
+        independent=round(seen.requests / divisor, 1),
+        stopped=stopped,
+    )
+
+
+def _differences(slo: Slo, first: Runs, second: Runs) -> list[Difference]:
+    offered_least = min(run.served + run.lost for run in [*first.runs, *second.runs])
+    mine = comparable_quantile(offered_least, slo.quantile)
+    quantiles = [mine, *(q for q in (0.5, 0.95) if q < mine)]
+    found = [
+        _difference(f"p{100 * q:.4g}", compare_latency(first.runs, second.runs, q))
+        for q in quantiles
+    ]
+    cpu = compare_cpu(first.runs, second.runs)
+    return [*found, _difference("CPU time per request", cpu)]
+
+
+def _difference(what: str, found: Comparison) -> Difference:
+    return Difference(what=what, **found._asdict(), differs=found.differs)
