@@ -119,7 +119,7 @@ class TunedFile(Record, frozen=True):
     """Ascending by load."""
     slo: Slo
     arrivals: str
-    """How requests arrived: `poisson`, or `trace`."""
+    """How requests arrived, in words, such as `poisson`, `bursty x4` or `trace`."""
     model: ModelIdentity
     machine: Machine
     runtime: str

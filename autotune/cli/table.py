@@ -79,7 +79,8 @@ def _percentile(one: Percentile, with_interval: bool) -> str:
 
 def _legend(tuned: TunedFile) -> str:
     return (
-        f"{tuned.model.name}, SLO {tuned.slo}, {tuned.machine.cores_usable} usable cores, "
-        f"{tuned.runtime}. Brackets: 95 % interval, ? where the requests cannot bound it. "
+        f"{tuned.model.name}, SLO {tuned.slo}, arrivals {tuned.arrivals}, "
+        f"{tuned.machine.cores_usable} usable cores, {tuned.runtime}. "
+        "Brackets: 95 % interval, ? where the requests cannot bound it. "
         "met/missed: proven at 95 %; with ?: the estimate only. CPU ms: per request."
     )

@@ -50,7 +50,7 @@ def answer(context: Context, ground: Ground, strategy: Strategy, ended: Ended) -
         recommended=recommended(entries),
         policy=entries,
         slo=question.slo,
-        arrivals="trace" if ground.traffics[0].trace_s is not None else "poisson",
+        arrivals=ground.traffics[0].pattern.describe(),
         model=ModelIdentity(
             name=question.name,
             sha256=ended.model_sha256,

@@ -8,6 +8,7 @@ from autotune.stages.events import Said, Started, Tried
 from autotune.stages.survey import Ground, best_predicted
 from autotune.stats.summary import Summary
 from autotune.strategy.protocol import Strategy
+from autotune.units import format_rps
 
 ROUNDS = 3
 """Interleaved rounds: a disturbance hits one round of all finalists, not one finalist."""
@@ -67,6 +68,8 @@ def confirm(context: Context, ground: Ground, strategy: Strategy) -> None:
         if context.deadline.left_s < LEAST_SHARE * _round_s(windows_s, _runs(fields, out)):
             context.observe(Said(text=f"out of time after {round_number} of {ROUNDS} rounds"))
             return
+        if round_number == 0:
+            _warn_of_short_runs(context, ground, windows_s)
         for load in range(len(ground.traffics)):
             # Turn about: whoever goes first after a pause must not always be the same.
             order = fields[load] if round_number % 2 == 0 else fields[load][::-1]
@@ -77,6 +80,17 @@ def confirm(context: Context, ground: Ground, strategy: Strategy) -> None:
                 result = _measure(context, ground, load, config, (windows_s[load], seed))
                 if isinstance(result, Failed) or result.diverged:
                     out.add((load, config))
+
+
+def _warn_of_short_runs(context: Context, ground: Ground, windows_s: list[float]) -> None:
+    for traffic, window_s in zip(ground.traffics, windows_s, strict=True):
+        if window_s < traffic.cycle_s:
+            text = (
+                f"runs of {window_s:.3g} s at {format_rps(traffic.load_rps)}/s are shorter than "
+                f"one cycle of {traffic.pattern.describe()} ({traffic.cycle_s:g} s), so they may "
+                "miss what it does: raise --budget"
+            )
+            context.observe(Said(text=text))
 
 
 def _measure(
@@ -118,7 +132,7 @@ def _share_out(
     only as good as the load that has least of it.
     """
     runs = _runs(fields, out)
-    wanted_s = [TARGET_REQUESTS / ROUNDS / traffic.load_rps for traffic in ground.traffics]
+    wanted_s = [traffic.seconds_for(TARGET_REQUESTS / ROUNDS) for traffic in ground.traffics]
     left_s = context.deadline.left_s / rounds_left - OVERHEAD_S * sum(runs)
     needed_s = sum(seconds * count for seconds, count in zip(wanted_s, runs, strict=True))
     cut = min(1.0, left_s / needed_s) if needed_s else 1.0

@@ -90,7 +90,7 @@ def _standard_error(objective: Percentile) -> float:
 
 def _window_s(traffic: Traffic, budget_s: float) -> float:
     longest_s = max(MIN_WINDOW_S, MAX_WINDOW_SHARE * budget_s)
-    return min(longest_s, max(MIN_WINDOW_S, SEARCH_REQUESTS / traffic.load_rps))
+    return min(longest_s, max(MIN_WINDOW_S, traffic.seconds_for(SEARCH_REQUESTS)))
 
 
 def _costs(context: Context, ground: Ground, windows_s: list[float]) -> Samples:

@@ -4,6 +4,7 @@ import time
 from pathlib import Path
 
 from autotune.arrivals import Traffic
+from autotune.patterns import Pattern, Poisson
 from autotune.spec import ModelSpec, Record, Slo
 
 DEFAULT_BUDGET_S = 80.0
@@ -27,6 +28,8 @@ class Question(Record, frozen=True, eq=False):
     """Most measurements before the confirmation; None: no limit but time."""
     seed: int
     output: Path
+    pattern: Pattern = Poisson()
+    """How requests arrive at loads that are found from the profile."""
 
 
 class Deadline:
