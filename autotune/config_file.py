@@ -2,6 +2,10 @@
 
 Format history:
     1   first version
+    2   what disturbed a window, energy, and the waits for a batch and of the harness apart from
+        the queue's; whether a difference in latency is more than noise; `wrong_output`
+
+Older versions are read: what they did not record is null.
 """
 
 import json
@@ -19,8 +23,8 @@ from autotune.spec import Record, ServingConfig, Slo
 from autotune.stats.summary import Summary
 from autotune.strategy.winner import Gain
 
-SCHEMA_VERSION = 1
-SCHEMA_PATH = Path(__file__).parent / "schema" / "autotune-v1.schema.json"
+SCHEMA_VERSION = 2
+SCHEMA_PATH = Path(__file__).parent / "schema" / "autotune-v2.schema.json"
 
 Status = Literal["complete", "slo_not_met", "interrupted"]
 Phase = Literal["search", "confirm"]
@@ -109,7 +113,7 @@ class TunedFile(Record, frozen=True):
     """The whole file."""
 
     format: Literal["autotune"]
-    schema_version: Literal[1]
+    schema_version: Literal[2]
     status: Status
     summary: str
     """What to deploy and what it gains, in a sentence or two."""
@@ -119,7 +123,7 @@ class TunedFile(Record, frozen=True):
     """Ascending by load."""
     slo: Slo
     arrivals: str
-    """How requests arrived: `poisson`, or `trace`."""
+    """How requests arrived, in words, such as `poisson`, `bursty x4` or `trace`."""
     model: ModelIdentity
     machine: Machine
     runtime: str
@@ -158,15 +162,35 @@ def read(path: Path) -> TunedFile:
     if not isinstance(head, dict) or head.get("format") != "autotune":
         raise ConfigFileError(f"{path}: is not a tuned file; `autotune search` writes one")
     version = head.get("schema_version")
-    if version != SCHEMA_VERSION:
+    if version == 1:
+        head = _from_version_1(head)
+    elif version != SCHEMA_VERSION:
         raise ConfigFileError(
-            f"{path}: has schema version {version!r}; this autotune reads {SCHEMA_VERSION}: "
+            f"{path}: has schema version {version!r}; this autotune reads 1 to {SCHEMA_VERSION}: "
             "upgrade autotune, or search again"
         )
     try:
-        return msgspec.json.decode(data, type=TunedFile)
+        return msgspec.convert(head, type=TunedFile)
     except msgspec.ValidationError as error:
         raise ConfigFileError(f"{path}: {error}") from None
+
+
+def _from_version_1(value: Any) -> Any:
+    """Return a part of a version 1 file as version 2 has it."""
+    if isinstance(value, list):
+        return [_from_version_1(one) for one in value]
+    if not isinstance(value, dict):
+        return value
+    fields = {name: _from_version_1(one) for name, one in value.items()}
+    if "schema_version" in fields:
+        fields["schema_version"] = 2
+    if "slo_attainment" in fields:  # a summary
+        unknown = ("joules_per_request", "issue_lateness_ms", "batch_wait_ms")
+        fields |= {"disturbed": [], **dict.fromkeys(unknown)}
+    if "latency_ratio" in fields:  # a gain; an interval without 1 was what it called proven
+        low, high = fields.get("low"), fields.get("high")
+        fields["latency_differs"] = bool((low or 0) > 1 or (high is not None and high < 1))
+    return fields
 
 
 def write(path: Path, tuned: TunedFile) -> None:

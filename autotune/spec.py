@@ -4,6 +4,8 @@ from typing import Literal
 
 import msgspec
 
+from autotune.units import format_shape
+
 ExecutionMode = Literal["sequential", "parallel"]
 
 
@@ -114,6 +116,26 @@ class Slo(Record, frozen=True):
         return f"p{self.percentile:g} <= {self.latency_ms:g} ms"
 
 
+class RequestKind(Record, frozen=True):
+    """One kind of request, and how much of the traffic is of it."""
+
+    weight: float
+    """Share of all requests, in (0, 1]."""
+    shapes: dict[str, list[int]] = {}
+    """As `ModelSpec.shapes`."""
+    input_file: str | None = None
+    """As `ModelSpec.input_file`."""
+    origin: str | None = None
+    """Where the kind was read, to be named in a complaint; None: `--shape` or `--input`."""
+
+    def describe(self) -> str:
+        """The kind in words: `80 % images 1x3x320x320`."""
+        what = self.input_file or " ".join(
+            f"{name} {format_shape(shape)}" for name, shape in self.shapes.items()
+        )
+        return f"{100 * self.weight:.3g} % {what}"
+
+
 class ModelSpec(Record, frozen=True):
     """Which model, and what a request to it looks like."""
 
@@ -122,8 +144,17 @@ class ModelSpec(Record, frozen=True):
     """Input name -> shape of one request, where the model leaves a dimension open."""
     input_file: str | None = None
     """An .npz file with one request's arrays by input name."""
+    requests: list[RequestKind] = []
+    """Kinds of requests whose weights sum to 1; empty: the one that the two fields above give."""
     seed: int = 0
     """Seed of the generated sample inputs."""
+
+    @property
+    def kinds(self) -> list[RequestKind]:
+        """The kinds of requests, at least one."""
+        return self.requests or [
+            RequestKind(weight=1.0, shapes=self.shapes, input_file=self.input_file)
+        ]
 
 
 class TrialSpec(Record, frozen=True):
@@ -134,5 +165,5 @@ class TrialSpec(Record, frozen=True):
     """Scheduled arrivals in seconds from the start of the run, ascending."""
     grace_s: float
     """How long after the last arrival the run may go on; what is unserved then is lost."""
-    order_seed: int = 0
-    """Seed of which request is of which kind, where the model is fed a mix of requests."""
+    order_seed: list[int] = []
+    """Seed of which request is of which kind, where the model is fed a mix of them."""

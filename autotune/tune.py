@@ -1,4 +1,4 @@
-"""READ FIRST: a whole search, on one screen.
+"""READ FIRST: a whole search, and a single measurement, on one screen each.
 
     survey      inspect the model, profile a few corners, predict every configuration at every load
     explore     ask the strategy what can still change the answer, measure it, tell, until settled
@@ -23,8 +23,11 @@ from autotune.stages.context import Context
 from autotune.stages.events import Observer, Said
 from autotune.stages.explore import explore
 from autotune.stages.journal import Journal
-from autotune.stages.question import DEFAULT_BUDGET_S, Deadline, Question
+from autotune.stages.measurement import Measurement
+from autotune.stages.question import DEFAULT_BUDGET_S, Deadline, MeasureQuestion, Question
+from autotune.stages.single import inspect, measure_alone, measure_rounds
 from autotune.stages.survey import survey
+from autotune.stages.weigh import weigh
 from autotune.strategy.rrl import Rrl
 from autotune.trial.bench import Bench
 
@@ -60,3 +63,18 @@ def search(question: Question, observe: Observer = lambda event: None) -> TunedF
     tuned = answer(context, ground, strategy, Ended(stopped, started_at, sha256))
     config_file.write(question.output, tuned)
     return tuned
+
+
+def measure(question: MeasureQuestion, observe: Observer = lambda event: None) -> Measurement:
+    """Measure one configuration, or two in interleaved rounds, as a search does.
+
+    Raises:
+        UsageError: shapes or inputs do not fit the model, or the configuration cannot be run here.
+        ModelError: the model cannot be loaded or run.
+        MeasureError: a configuration fails, or changes the model's answers.
+    """
+    with Bench(question.model) as bench:
+        info = inspect(question, bench, observe)
+        if question.other is None:
+            return weigh(question, info, [measure_alone(question, bench, observe)])
+        return weigh(question, info, measure_rounds(question, bench, observe))

@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections.abc import Iterable
 
 from autotune.errors import UsageError
 
@@ -62,6 +63,36 @@ def parse_loads_rps(text: str, option: str) -> tuple[float, ...]:
     """
     loads = {parse_load_rps(part, option) for part in text.split(",")}
     return tuple(sorted(loads))
+
+
+def parse_shapes(texts: Iterable[str], option: str) -> dict[str, list[int]]:
+    """Return input name -> sizes for texts such as `images=1x3x320x320`.
+
+    Raises:
+        UsageError: not of this form, a size below 1, or an input named twice.
+    """
+    shapes: dict[str, list[int]] = {}
+    for text in texts:
+        name, _, sizes = text.rpartition("=")
+        try:
+            shape = [int(size) for size in sizes.lower().split("x")]
+        except ValueError:
+            shape = []
+        if not name or not shape:
+            raise UsageError(
+                f"{option} {text!r} is not NAME=SIZES: write it like images=1x3x320x320"
+            )
+        if min(shape) < 1:
+            raise UsageError(f"{option} {text!r}: every size must be at least 1")
+        if name in shapes:
+            raise UsageError(f"{option} {text!r}: the shape of {name!r} was given before")
+        shapes[name] = shape
+    return shapes
+
+
+def format_shape(shape: Iterable[int | str]) -> str:
+    """A shape as it is written: `1x3x320x320`."""
+    return "x".join(map(str, shape))
 
 
 def format_ms(value_ms: float | None) -> str:

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from autotune.arrivals import Traffic, draw, read_trace
 from autotune.errors import UsageError
+from autotune.patterns import Bursty, Constant, Gaps, Pattern, Poisson, Trace
 
 
 def write(folder: Path, text: str) -> Path:
@@ -15,22 +16,35 @@ def write(folder: Path, text: str) -> Path:
     return path
 
 
-@given(st.floats(0.01, 500), st.floats(0.01, 20), st.integers(0, 2**31))
-def test_poisson_arrivals_ascend_within_the_window_and_are_never_none(
-    load_rps: float, duration_s: float, seed: int
+PATTERNS: list[Pattern] = [
+    Poisson(),
+    Constant(),
+    Bursty(factor=1.001),
+    Bursty(factor=4),
+    Bursty(factor=100),
+    Gaps(gap_s=0.003),
+    Gaps(gap_s=2),
+    Trace(times_s=np.array([0.0, 0.01, 0.01, 3.0, 11.0])),
+]
+
+
+@given(st.sampled_from(PATTERNS), st.floats(0.01, 500), st.floats(0.01, 20), st.integers(0, 2**31))
+def test_arrivals_ascend_within_the_window_repeat_and_are_never_none(
+    pattern: Pattern, load_rps: float, duration_s: float, seed: int
 ) -> None:
-    arrivals_s = draw(Traffic(load_rps=load_rps), duration_s, (seed,))
+    traffic = Traffic(load_rps=load_rps, pattern=pattern)
+    arrivals_s = draw(traffic, duration_s, (seed,))
+    np.testing.assert_array_equal(arrivals_s, draw(traffic, duration_s, (seed,)))
     assert len(arrivals_s) >= 1
     assert arrivals_s[0] >= 0
     assert arrivals_s[-1] < duration_s
     assert (np.diff(arrivals_s) >= 0).all()
 
 
-def test_the_same_seed_draws_the_same_arrivals_and_another_seed_others() -> None:
-    traffic = Traffic(load_rps=50.0)
-    first, again, other = (draw(traffic, 10.0, seed) for seed in ((1, 2), (1, 2), (1, 3)))
-    np.testing.assert_array_equal(first, again)
-    assert not np.array_equal(first, other)
+@pytest.mark.parametrize("pattern", PATTERNS[:-1])
+def test_another_seed_draws_other_arrivals(pattern: Pattern) -> None:
+    traffic = Traffic(load_rps=50.0, pattern=pattern)
+    assert not np.array_equal(draw(traffic, 10.0, (1, 2)), draw(traffic, 10.0, (1, 3)))
 
 
 def test_poisson_gaps_are_exponential_at_the_load() -> None:
@@ -55,7 +69,7 @@ def test_a_window_of_a_trace_is_a_stretch_of_it_moved_to_zero(
     gaps: list[int], length: int, seed: int
 ) -> None:
     trace_s = np.cumsum([0, *gaps]).astype(np.float64)
-    window_s = draw(Traffic(load_rps=1.0, trace_s=trace_s), length + 0.5, (seed,))
+    window_s = draw(Traffic(load_rps=1.0, pattern=Trace(times_s=trace_s)), length + 0.5, (seed,))
     assert window_s[0] == 0
     assert window_s[-1] <= length
     starts = [start for start in set(trace_s) if start == 0 or start + length <= trace_s[-1]]
@@ -68,14 +82,16 @@ def test_a_window_of_a_trace_is_a_stretch_of_it_moved_to_zero(
 
 def test_busy_stretches_are_sampled_in_proportion_to_their_requests() -> None:
     trace_s = np.concatenate([np.arange(0, 100, 10.0), np.arange(100, 110, 0.1), [130.0]])
-    traffic = Traffic(load_rps=1.0, trace_s=trace_s)
+    traffic = Traffic(load_rps=1.0, pattern=Trace(times_s=trace_s))
     busy = sum(len(draw(traffic, 2.0, (seed,))) > 1 for seed in range(300))
     assert busy / 300 == pytest.approx(100 / 110, abs=0.06)
 
 
 def test_a_trace_shorter_than_the_run_is_played_whole() -> None:
     trace_s = np.array([0.0, 1.0, 4.0])
-    np.testing.assert_array_equal(draw(Traffic(load_rps=0.5, trace_s=trace_s), 9.0, (1,)), trace_s)
+    np.testing.assert_array_equal(
+        draw(Traffic(load_rps=0.5, pattern=Trace(times_s=trace_s)), 9.0, (1,)), trace_s
+    )
 
 
 @pytest.mark.parametrize(
@@ -91,8 +107,8 @@ def test_a_trace_is_read_from_the_first_column_and_starts_at_zero(
     tmp_path: Path, text: str
 ) -> None:
     traffic = read_trace(write(tmp_path, text))
-    assert traffic.trace_s is not None
-    assert traffic.trace_s.tolist() == [0.0, 1.0, 2.5]
+    assert isinstance(traffic.pattern, Trace)
+    assert traffic.pattern.times_s.tolist() == [0.0, 1.0, 2.5]
     assert traffic.load_rps == pytest.approx(2 / 2.5)
 
 
@@ -101,6 +117,8 @@ def test_a_trace_is_read_from_the_first_column_and_starts_at_zero(
     [
         ("1\nsoon\n3\n", "line 2: 'soon'"),
         ("1\n2\n,7\n", "line 3: ''"),
+        ('1\n""\n3\n', "line 2: ''"),
+        ("1\n\n  \n3\n", "line 3: ''"),
         ("t\nu\n1\n2\n", "line 2: 'u'"),
         ("-1\n2\n", "line 1: '-1'"),
         ("1\nnan\n", "line 2: 'nan'"),
@@ -128,11 +146,14 @@ def test_an_unreadable_trace_is_refused_in_one_line(tmp_path: Path) -> None:
 
 
 def test_a_trace_as_long_as_the_run_ends_before_it() -> None:
-    assert draw(Traffic(load_rps=1, trace_s=np.array([0.0, 1.0, 2.0])), 2.0, (1,))[-1] < 2.0
+    assert (
+        draw(Traffic(load_rps=1, pattern=Trace(times_s=np.array([0.0, 1.0, 2.0]))), 2.0, (1,))[-1]
+        < 2.0
+    )
 
 
 def test_a_byte_order_mark_costs_no_arrival(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("\ufeff0\n1\n3\n", encoding="utf-8")
-    trace_s = read_trace(tmp_path / "t.csv").trace_s
-    assert trace_s is not None
-    assert trace_s.tolist() == [0, 1, 3]
+    pattern = read_trace(tmp_path / "t.csv").pattern
+    assert isinstance(pattern, Trace)
+    assert pattern.times_s.tolist() == [0, 1, 3]

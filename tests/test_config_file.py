@@ -8,7 +8,7 @@ import pytest
 from autotune import config_file
 from autotune.errors import ConfigFileError, UsageError
 
-GOLDEN = Path(__file__).parent / "golden" / "v1.autotune.json"
+GOLDEN = Path(__file__).parent / "golden" / "v2.autotune.json"
 
 
 def golden() -> dict[str, Any]:
@@ -16,8 +16,34 @@ def golden() -> dict[str, Any]:
     return loaded
 
 
-def test_the_golden_file_of_version_1_reads_and_writes_unchanged() -> None:
+def test_the_golden_file_of_this_version_reads_and_writes_unchanged() -> None:
     assert config_file.to_json(config_file.read(GOLDEN)) == GOLDEN.read_text()
+
+
+def test_a_file_of_version_1_is_read_with_what_it_did_not_record_unknown() -> None:
+    old = config_file.read(GOLDEN.with_name("v1.autotune.json"))
+    low = old.policy[0]
+    assert low.measured is not None
+    assert low.measured.issue_lateness_ms is None
+    assert low.measured.joules_per_request is None
+    assert low.measured.disturbed == []
+    assert json.loads(config_file.to_json(old))["schema_version"] == 2
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "differs"),
+    [(0.5, 0.9, True), (1.1, 1.3, True), (0.9, 1.2, False), (None, 0.9, True), (None, None, False)],
+)
+def test_a_gain_of_version_1_differs_where_its_interval_leaves_one_out(
+    tmp_path: Path, low: float | None, high: float | None, differs: bool
+) -> None:
+    old = json.loads(GOLDEN.with_name("v1.autotune.json").read_text())
+    gains = [entry["gain"] for entry in old["policy"] if entry["gain"] is not None]
+    gains[0] |= {"low": low, "high": high}
+    path = tmp_path / "old.json"
+    path.write_text(json.dumps(old))
+    read = [entry.gain for entry in config_file.read(path).policy if entry.gain is not None]
+    assert read[0].latency_differs is differs
 
 
 def test_the_golden_file_fits_the_published_schema() -> None:
@@ -31,7 +57,7 @@ def test_the_published_schema_is_that_of_the_code() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"schema_version": 2}, "schema version 2"),
+        ({"schema_version": 3}, "schema version 3"),
         ({"format": "other"}, "is not a tuned file"),
         ({"surprise": 1}, "unknown field `surprise`"),
         ({"policy": "none"}, r"Expected `array`, got `str` - at `\$.policy`"),

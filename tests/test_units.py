@@ -10,9 +10,11 @@ from autotune.units import (
     format_ms,
     format_percent,
     format_rps,
+    format_shape,
     parse_duration_s,
     parse_load_rps,
     parse_loads_rps,
+    parse_shapes,
 )
 
 
@@ -134,3 +136,31 @@ def test_a_miss_in_a_million_is_still_a_miss(share: float) -> None:
 def test_a_duration_out_of_range_is_refused(text: str) -> None:
     with pytest.raises(UsageError):
         parse_duration_s(text, "--slo")
+
+
+@given(
+    st.dictionaries(
+        st.text("abxz_:/.=", min_size=1).filter(lambda name: not name.endswith("=")),
+        st.lists(st.integers(1, 4096), min_size=1, max_size=5),
+    )
+)
+def test_shapes_are_read_as_they_are_written(shapes: dict[str, list[int]]) -> None:
+    texts = [f"{name}={format_shape(shape)}" for name, shape in shapes.items()]
+    assert parse_shapes(texts, "--shape") == shapes
+
+
+@pytest.mark.parametrize(
+    ("texts", "complaint"),
+    [
+        (["x"], "NAME=SIZES"),
+        (["=1x2"], "NAME=SIZES"),
+        (["x="], "NAME=SIZES"),
+        (["x=1xx2"], "NAME=SIZES"),
+        (["x=1x0"], "at least 1"),
+        (["x=1", "x=2"], "given before"),
+    ],
+)
+def test_a_bad_shape_is_refused(texts: list[str], complaint: str) -> None:
+    with pytest.raises(UsageError, match=r"^--shape ") as caught:
+        parse_shapes(texts, "--shape")
+    assert complaint in str(caught.value)

@@ -15,6 +15,7 @@ import typer
 from typer.exceptions import TyperException
 
 from autotune.cli.doctor import doctor
+from autotune.cli.measure import measure
 from autotune.cli.schema import schema
 from autotune.cli.search import search
 from autotune.cli.show import show
@@ -31,6 +32,7 @@ app = typer.Typer(
     help="Find out how many replicas, threads and batches serve a model best, by measuring.",
 )
 app.command()(search)
+app.command()(measure)
 app.command()(show)
 app.command()(schema)
 app.command()(doctor)

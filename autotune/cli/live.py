@@ -13,6 +13,7 @@ from autotune.spec import ServingConfig
 from autotune.stages.events import (
     Event,
     Inspected,
+    Looked,
     Observer,
     Predicted,
     Profiled,
@@ -23,24 +24,44 @@ from autotune.stages.events import (
 from autotune.stats.summary import Summary
 from autotune.units import format_ms, format_rps
 
+LOOK_LINE_S = 2.0
+"""A run shorter than this needs no line on its way."""
+
 
 @contextmanager
 def watch() -> Iterator[Observer]:
     """Yield an observer that reports on standard error."""
     console = Console(stderr=True, highlight=False)
     if not console.is_terminal:
-        yield lambda event: print(line(event), file=sys.stderr, flush=True)  # noqa: T201
+        yield _line_by_line()
         return
     view = _View()
     with Live(console=console, refresh_per_second=4, transient=True) as live:
 
         def observe(event: Event) -> None:
             view.take(event)
-            if not isinstance(event, Started | Tried):
+            if not isinstance(event, Started | Tried | Looked):
                 live.console.print(line(event), markup=False)
             live.update(view.render())
 
         yield observe
+
+
+def _line_by_line() -> Observer:
+    """Print each event as a line; of the looks at one run, those that double its length."""
+    next_look_s = LOOK_LINE_S
+
+    def observe(event: Event) -> None:
+        nonlocal next_look_s
+        if isinstance(event, Started):
+            next_look_s = LOOK_LINE_S
+        if isinstance(event, Looked):
+            if event.elapsed_s < next_look_s and event.decision == "go_on":
+                return
+            next_look_s = 2 * event.elapsed_s
+        print(line(event), file=sys.stderr, flush=True)  # noqa: T201
+
+    return observe
 
 
 def line(event: Event) -> str:
@@ -62,8 +83,18 @@ def line(event: Event) -> str:
             return _predicted(event)
         case Tried():
             return _tried(event)
+        case Looked():
+            return _looked(event)
         case Said():
             return event.text
+
+
+def _looked(event: Looked) -> str:
+    end = "" if event.decision == "go_on" else f": {event.decision}"
+    return (
+        f"{event.elapsed_s:.1f} s: {event.requests:,} requests served, {event.over:,} over the "
+        f"SLO{end}"
+    )
 
 
 def _predicted(event: Predicted) -> str:
@@ -105,6 +136,8 @@ class _View:
         match event:
             case Started():
                 self._step = event.step
+            case Looked():
+                self._log = [_looked(event)]
             case Predicted():
                 self._ends_in_s = event.ends_in_s
                 for load_rps, config, predicted_ms in zip(

@@ -82,7 +82,8 @@ def _legend(tuned: TunedFile) -> str:
     spoilt = [one for entry in tuned.policy if entry.measured for one in entry.measured.disturbed]
     mark = f" *: disturbed: {spoilt[0]}; see autotune doctor." if spoilt else ""
     return (
-        f"{tuned.model.name}, SLO {tuned.slo}, {tuned.machine.cores_usable} usable cores, "
-        f"{tuned.runtime}. Brackets: 95 % interval, ? where the requests cannot bound it. "
+        f"{tuned.model.name}, SLO {tuned.slo}, arrivals {tuned.arrivals}, "
+        f"{tuned.machine.cores_usable} usable cores, {tuned.runtime}. "
+        "Brackets: 95 % interval, ? where the requests cannot bound it. "
         "met/missed: proven at 95 %; with ?: the estimate only. CPU ms: per request." + mark
     )

@@ -9,7 +9,7 @@ from autotune.engine.source import Tensors, stack
 from autotune.errors import ModelError
 from autotune.models.onnx_model import RUNTIME, as_infer, declared, explain, open_session
 from autotune.models.output_check import checkable, how_batch_differs, how_outputs_differ
-from autotune.models.sample_inputs import make_samples
+from autotune.models.sample_inputs import RequestMix, make_request_mix
 from autotune.models.saved_outputs import save_outputs
 from autotune.outcome import InputInfo, ModelInfo
 from autotune.probes.memory import peak_memory_bytes
@@ -37,26 +37,25 @@ def inspect_model(spec: ModelSpec, outputs_folder: Path | None = None) -> ModelI
     load_s = time.perf_counter() - started_s
     infer = as_infer(session)
     inputs, outputs = declared(session.get_inputs()), declared(session.get_outputs())
-    samples = make_samples(inputs, spec)
-    run_checked(infer, samples[0], spec)
-    started_s = time.perf_counter()
-    last = run_checked(infer, samples[-1], spec)
-    run_s = time.perf_counter() - started_s
+    mix = make_request_mix(inputs, spec)
+    run_s = _run_all(infer, mix, spec)
     threads = 1 + thread_count() - threads_before
     footprint_bytes = peak_memory_bytes() - memory_before
-    alone = [checkable(run_checked(infer, sample, spec)) for sample in samples]
-    checked, outputs_reason = _comparable(last, alone[-1])
+    alone = [checkable(run_checked(infer, sample, spec)) for sample in mix.samples]
+    checked, outputs_reason = _comparable(run_checked(infer, mix.samples[-1], spec), alone[-1])
     if checked and outputs_folder is not None:
         save_outputs(outputs_folder, alone)
     batchable, reason = (
-        prove_batching(infer, inputs, samples, alone) if checked else (False, outputs_reason)
+        _prove_all(infer, inputs, mix, spec, alone) if checked else (False, outputs_reason)
     )
+    # Kinds may differ in shape, which no batch does.
+    samples = mix.of_kind(max(range(len(mix.weights)), key=lambda kind: mix.weights[kind]))
     overhead = measure_overhead(samples, batchable)
     return ModelInfo(
         inputs=inputs,
         outputs=outputs,
         sample_shapes={name: list(array.shape) for name, array in samples[0].items()},
-        sample_source=spec.input_file or f"generated, seed {spec.seed}",
+        sample_source=_source(spec),
         batchable=batchable,
         batch_reason=reason,
         outputs_checked=checked,
@@ -71,8 +70,45 @@ def inspect_model(spec: ModelSpec, outputs_folder: Path | None = None) -> ModelI
     )
 
 
-def run_checked(infer: Infer, sample: Tensors, spec: ModelSpec) -> Tensors:
-    """Run one request; a failure is explained in terms of the sample.
+def _source(spec: ModelSpec) -> str:
+    parts = [kind.describe() for kind in spec.requests]
+    if any(kind.input_file is None for kind in spec.kinds):
+        parts.append(f"generated, seed {spec.seed}")
+    return spec.input_file or "; ".join(parts)
+
+
+def _run_all(infer: Infer, mix: RequestMix, spec: ModelSpec) -> float:
+    """Run each kind twice; return the mean seconds of a warm run, kinds by weight."""
+    run_s = 0.0
+    for number, kind in enumerate(spec.kinds):
+        samples = mix.of_kind(number)
+        run_checked(infer, samples[0], spec, kind.origin)
+        started_s = time.perf_counter()
+        run_checked(infer, samples[-1], spec, kind.origin)
+        run_s += kind.weight * (time.perf_counter() - started_s)
+    return run_s
+
+
+def _prove_all(
+    infer: Infer,
+    inputs: list[InputInfo],
+    mix: RequestMix,
+    spec: ModelSpec,
+    alone: list[Tensors],
+) -> tuple[bool, str]:
+    """Prove batching for each kind; a single one that cannot be batched forbids it."""
+    for number, kind in enumerate(spec.kinds):
+        own = [outputs for outputs, of in zip(alone, mix.kinds, strict=True) if of == number]
+        batchable, reason = prove_batching(infer, inputs, mix.of_kind(number), own)
+        if not batchable:
+            return False, f"{kind.origin} {reason}" if kind.origin else reason
+    return True, reason
+
+
+def run_checked(
+    infer: Infer, sample: Tensors, spec: ModelSpec, origin: str | None = None
+) -> Tensors:
+    """Run one request; a failure is explained in terms of the sample and where it was read.
 
     Raises:
         ModelError: the model does not run on it.
@@ -84,9 +120,11 @@ def run_checked(infer: Infer, sample: Tensors, spec: ModelSpec) -> Tensors:
             f"{name} {'x'.join(map(str, array.shape)) or 'scalar'}"
             for name, array in sample.items()
         )
-        advice = "" if spec.input_file else "; give real data with --input inputs.npz"
+        generated = any(kind.input_file is None for kind in spec.kinds)
+        advice = "; give real data with --input inputs.npz" if generated else ""
         raise ModelError(
-            f"{spec.path}: fails on its sample input ({shapes}): {explain(error)}{advice}"
+            f"{origin + ' ' if origin else ''}{spec.path}: fails on its sample input ({shapes}): "
+            f"{explain(error)}{advice}"
         ) from None
 
 

@@ -1,6 +1,7 @@
 """What one request to the model looks like: shapes settled, arrays made or read."""
 
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -8,7 +9,8 @@ import numpy.typing as npt
 from autotune.engine.source import Tensors
 from autotune.errors import ModelError, UsageError
 from autotune.outcome import InputInfo
-from autotune.spec import ModelSpec
+from autotune.spec import ModelSpec, RequestKind
+from autotune.units import format_shape
 
 SAMPLE_COUNT = 4
 """Different generated requests that take turns, so that no run sees only one input."""
@@ -33,22 +35,51 @@ _DTYPES: dict[str, npt.DTypeLike] = {
 }
 
 
-def make_samples(inputs: list[InputInfo], spec: ModelSpec) -> list[Tensors]:
-    """Return requests for the model: the user's own, or generated from the seed.
+class RequestMix(NamedTuple):
+    """Requests to feed, of one kind or several: see `autotune.request_mix.draw_samples`."""
+
+    samples: list[Tensors]
+    """Those of a kind stand together, in the order of the kinds."""
+    kinds: list[int]
+    """The kind of each sample."""
+    weights: list[float]
+    """The share of each kind, summing to 1."""
+
+    def of_kind(self, kind: int) -> list[Tensors]:
+        """The samples of one kind, at least one."""
+        return [one for one, of in zip(self.samples, self.kinds, strict=True) if of == kind]
+
+
+def make_request_mix(inputs: list[InputInfo], spec: ModelSpec) -> RequestMix:
+    """Return requests of every kind: the user's own, or generated from the seed.
 
     Floats are uniform in [0, 1), integers 0 or 1 (a token, a mask, a class: valid for most),
     texts "a". Data-dependent models deserve `--input`.
 
     Raises:
-        UsageError: `--shape` or `--input` do not fit the model.
+        UsageError: `--shape`, `--input` or a line of `--requests` do not fit the model.
         ModelError: an input's type or an open dimension cannot be settled.
     """
-    if spec.input_file is not None:
-        if spec.shapes:
-            raise UsageError("--shape and --input both say what a request is: give one of them")
-        return [_read(inputs, Path(spec.input_file))]
-    shapes = settle_shapes(inputs, spec.shapes)
+    if spec.input_file is not None and spec.shapes:
+        raise UsageError("--shape and --input both say what a request is: give one of them")
     rng = np.random.default_rng(spec.seed)
+    mix = RequestMix([], [], [kind.weight for kind in spec.kinds])
+    for number, kind in enumerate(spec.kinds):
+        samples = _of_kind(inputs, kind, rng)
+        mix.samples.extend(samples)
+        mix.kinds.extend([number] * len(samples))
+    return mix
+
+
+def make_samples(inputs: list[InputInfo], spec: ModelSpec) -> list[Tensors]:
+    """Return the samples of `make_request_mix` alone."""
+    return make_request_mix(inputs, spec).samples
+
+
+def _of_kind(inputs: list[InputInfo], kind: RequestKind, rng: np.random.Generator) -> list[Tensors]:
+    if kind.input_file is not None:
+        return [_read(inputs, Path(kind.input_file), kind.origin or "--input")]
+    shapes = settle_shapes(inputs, kind.shapes, kind.origin or "--shape")
     return [
         {info.name: _generate(info, shapes[info.name], rng) for info in inputs}
         for _ in range(SAMPLE_COUNT)
@@ -56,9 +87,9 @@ def make_samples(inputs: list[InputInfo], spec: ModelSpec) -> list[Tensors]:
 
 
 def settle_shapes(
-    inputs: list[InputInfo], given: dict[str, list[int]]
+    inputs: list[InputInfo], given: dict[str, list[int]], where: str = "--shape"
 ) -> dict[str, tuple[int, ...]]:
-    """Return each input's shape in one request.
+    """Return each input's shape in one request; `where` they were given, for complaints.
 
     An open first dimension is the batch: 1 per request. Every other open dimension must be
     given, unless it bears the name of one that is known already.
@@ -71,12 +102,12 @@ def settle_shapes(
     for name in given:
         if name not in names:
             raise UsageError(
-                f"--shape {name}=...: the model has no input {name!r}; it has {', '.join(names)}"
+                f"{where} {name}=...: the model has no input {name!r}; it has {', '.join(names)}"
             )
     known: dict[str, int] = {}
     for info in inputs:
         if info.name in given:
-            _learn(info, given[info.name], known)
+            _learn(info, given[info.name], known, where)
         elif info.shape and isinstance(info.shape[0], str) and info.shape[0] != "?":
             known.setdefault(info.shape[0], 1)
     shapes: dict[str, tuple[int, ...]] = {}
@@ -87,15 +118,20 @@ def settle_shapes(
             shape = [*given[info.name]]
         shapes[info.name] = tuple(d if isinstance(d, int) else -1 for d in shape)
         if any(isinstance(d, str) for d in shape):
-            unsettled.append(f"{info.name} {'x'.join(map(str, shape))}")
+            unsettled.append(f"{info.name} {format_shape(shape)}")
             guess = [d if isinstance(d, int) else _EXAMPLE[len(shape) == 4] for d in shape]
-            example.append(f"--shape {info.name}={'x'.join(map(str, guess))}")
+            example.append(f"{info.name}={format_shape(guess)}")
     if unsettled:
-        raise ModelError(
-            f"the model leaves dimensions open ({', '.join(unsettled)}): say what one request has, "
-            f"for example {' '.join(example)}, or give real data with --input inputs.npz"
-        )
+        raise ModelError(_advice(unsettled, example, where))
     return shapes
+
+
+def _advice(unsettled: list[str], example: list[str], where: str) -> str:
+    text = f"the model leaves dimensions open ({', '.join(unsettled)}): say what one request has"
+    if where != "--shape":
+        return f"{where} {text}, for example {' '.join(example)}"
+    options = " ".join(f"--shape {shape}" for shape in example)
+    return f"{text}, for example {options}, or give real data with --input inputs.npz"
 
 
 def _settle(axis: int, dim: int | str, known: dict[str, int]) -> int | str:
@@ -106,9 +142,9 @@ def _settle(axis: int, dim: int | str, known: dict[str, int]) -> int | str:
     return known.get(dim, dim)
 
 
-def _learn(info: InputInfo, shape: list[int], known: dict[str, int]) -> None:
-    text = f"--shape {info.name}={'x'.join(map(str, shape))}"
-    wanted = "x".join(map(str, info.shape)) or "a scalar"
+def _learn(info: InputInfo, shape: list[int], known: dict[str, int], where: str) -> None:
+    text = f"{where} {info.name}={format_shape(shape)}"
+    wanted = format_shape(info.shape) or "a scalar"
     if len(shape) != len(info.shape):
         raise UsageError(f"{text}: the model wants {len(info.shape)} dimensions: {wanted}")
     for size, dim in zip(shape, info.shape, strict=True):
@@ -135,44 +171,43 @@ def _generate(
     return np.asarray(rng.integers(0, 2, shape), dtype=dtype)
 
 
-def _read(inputs: list[InputInfo], path: Path) -> Tensors:
+def _read(inputs: list[InputInfo], path: Path, where: str) -> Tensors:
+    """Return the arrays of an .npz file; `where` it was given, for complaints."""
     try:
         with np.load(path, allow_pickle=False) as archive:
             if not isinstance(archive, np.lib.npyio.NpzFile):
                 raise UsageError(
-                    f"--input {path}: holds a single array; save one per input name with np.savez"
+                    f"{where} {path}: holds a single array; save one per input name with np.savez"
                 )
             arrays: Tensors = {name: archive[name] for name in archive.files}
     except UsageError:
         raise
     except OSError as error:
-        raise UsageError(f"--input {path}: cannot be read: {error.strerror or error}") from None
+        raise UsageError(f"{where} {path}: cannot be read: {error.strerror or error}") from None
     except Exception:
         raise UsageError(
-            f"--input {path}: is not a readable .npz file of plain arrays (np.savez makes one)"
+            f"{where} {path}: is not a readable .npz file of plain arrays (np.savez makes one)"
         ) from None
     names = [info.name for info in inputs]
     if missing := [name for name in names if name not in arrays]:
-        raise UsageError(f"--input {path}: lacks input {missing[0]!r}; the model has {names}")
+        raise UsageError(f"{where} {path}: lacks input {missing[0]!r}; the model has {names}")
     if extra := [name for name in arrays if name not in names]:
-        raise UsageError(f"--input {path}: the model has no input {extra[0]!r}; it has {names}")
+        raise UsageError(f"{where} {path}: the model has no input {extra[0]!r}; it has {names}")
     for info in inputs:
-        _check(info, arrays[info.name], path)
+        _check(info, arrays[info.name], f"{where} {path}")
     return arrays
 
 
-def _check(info: InputInfo, array: npt.NDArray[np.generic], path: Path) -> None:
+def _check(info: InputInfo, array: npt.NDArray[np.generic], text: str) -> None:
     wanted = np.dtype(_dtype(info))
     if array.dtype != wanted and not (wanted.kind == "O" and array.dtype.kind == "U"):
-        raise UsageError(
-            f"--input {path}: {info.name!r} is {array.dtype}; the model wants {wanted}"
-        )
+        raise UsageError(f"{text}: {info.name!r} is {array.dtype}; the model wants {wanted}")
     fits = len(array.shape) == len(info.shape) and all(
         isinstance(dim, str) or dim == size
         for size, dim in zip(array.shape, info.shape, strict=True)
     )
     if not fits:
         raise UsageError(
-            f"--input {path}: {info.name!r} has shape {'x'.join(map(str, array.shape))}; "
-            f"the model wants {'x'.join(map(str, info.shape))}"
+            f"{text}: {info.name!r} has shape {format_shape(array.shape)}; "
+            f"the model wants {format_shape(info.shape)}"
         )

@@ -21,21 +21,27 @@ def save_outputs(folder: Path, outputs: Sequence[Tensors]) -> None:
 class SavedOutputs:
     """The outputs in a folder that `save_outputs` wrote; nothing is kept in memory."""
 
-    def __init__(self, folder: Path) -> None:
-        """Read from `folder`."""
+    def __init__(self, folder: Path, samples: Sequence[int] | None = None) -> None:
+        """Read from `folder` the outputs of these samples; None: of all."""
         self._folder = folder
+        self._samples = range(len(list(folder.glob("*.npz")))) if samples is None else samples
+
+    def only(self, samples: Sequence[int]) -> "SavedOutputs":
+        """Return those of some samples."""
+        return SavedOutputs(self._folder, samples)
 
     def __len__(self) -> int:
-        """How many samples were saved."""
-        return len(list(self._folder.glob("*.npz")))
+        """How many samples there are."""
+        return len(self._samples)
 
     def __getitem__(self, index: int, /) -> Tensors:
         """Load the outputs for one sample.
 
         Raises:
-            OSError: they were not saved.
+            IndexError: they were not saved.
         """
-        with np.load(_file(self._folder, index), allow_pickle=False) as archive:
+        file = _file(self._folder, self._samples[index])
+        with np.load(file, allow_pickle=False) as archive:
             return {name.removeprefix(_PREFIX): archive[name] for name in archive.files}
 
 

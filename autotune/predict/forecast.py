@@ -1,6 +1,6 @@
 """Predicted latency of every configuration at every load, and what the machine can sustain."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -13,6 +13,7 @@ from autotune.spec import ServingConfig
 QUANTILES = (0.50, 0.95, 0.99)
 CAPACITY_STEPS = 7
 """Bisection steps between nothing and saturation: within 1 % of it."""
+CAPACITY_REQUESTS = 1500
 
 
 class Forecast(NamedTuple):
@@ -59,18 +60,30 @@ def saturation_rps(lanes: Lanes) -> Samples:
 
 
 def sustainable_rps(
-    lanes: Lanes, law: ServiceLaw, slo_s: float, quantile: float, requests: int = 1500
+    lanes: Lanes,
+    law: ServiceLaw,
+    slo_s: float,
+    quantile: float,
+    arrivals_at: Callable[[float], Samples] | None = None,
 ) -> float:
-    """Return the highest Poisson load that some lane is predicted to serve within the SLO.
+    """Return the highest load that some lane is predicted to serve within the SLO.
 
-    One schedule of `requests` exponential gaps is stretched to each load that a bisection asks
-    for, up to the highest saturation. 0 where not even a nearly idle machine meets the SLO.
+    Found by bisection up to the highest saturation. 0 where not even a nearly idle machine meets
+    the SLO.
+
+    Args:
+        lanes: the configurations.
+        law: their service times.
+        slo_s: latency allowed.
+        quantile: at which.
+        arrivals_at: the arrivals at a load in requests/s, ascending seconds; None: Poisson, one
+            schedule stretched to each load.
     """
-    gaps = np.random.default_rng(1).exponential(1.0, requests)
-    schedule = np.cumsum(gaps)
+    schedule = np.cumsum(np.random.default_rng(1).exponential(1.0, CAPACITY_REQUESTS))
 
     def is_met(load_rps: float) -> bool:
-        predicted = forecast(schedule / load_rps, lanes, law, quantile)
+        arrivals_s = arrivals_at(load_rps) if arrivals_at else schedule / load_rps
+        predicted = forecast(arrivals_s, lanes, law, quantile)
         return bool(predicted.objective_s.min() <= slo_s)
 
     high = float(saturation_rps(lanes).max())

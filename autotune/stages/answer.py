@@ -44,13 +44,13 @@ def answer(context: Context, ground: Ground, strategy: Strategy, ended: Ended) -
     question, info = context.question, ground.info
     return TunedFile(
         format="autotune",
-        schema_version=1,
+        schema_version=2,
         status=_status(entries, context, ended),
         summary=summarize_policy(entries, question.slo),
         recommended=recommended(entries),
         policy=entries,
         slo=question.slo,
-        arrivals="trace" if ground.traffics[0].trace_s is not None else "poisson",
+        arrivals=ground.traffics[0].pattern.describe(),
         model=ModelIdentity(
             name=question.name,
             sha256=ended.model_sha256,

@@ -12,6 +12,7 @@ from autotune.stats.judge import Decision, Judge
 from autotune.stats.paired import MIN_ROUNDS
 from autotune.stats.summary import Summary
 from autotune.strategy.protocol import Strategy
+from autotune.units import format_rps
 
 ROUNDS = MIN_ROUNDS
 """Interleaved rounds: as many as it takes to tell a difference from noise."""
@@ -73,6 +74,8 @@ def confirm(context: Context, ground: Ground, strategy: Strategy) -> None:
         if context.deadline.left_s < LEAST_SHARE * _round_s(windows_s, _runs(fields, out)):
             context.observe(Said(text=f"out of time after {round_number} of {ROUNDS} rounds"))
             return
+        if round_number == 0:
+            _warn_of_short_runs(context, ground, windows_s)
         for load in range(len(ground.traffics)):
             seed = (context.question.seed, 2, load, round_number)
             for config in _shuffled(fields[load], seed):
@@ -89,6 +92,17 @@ def _shuffled(field: list[ServingConfig], seed: tuple[int, ...]) -> list[Serving
     return [field[i] for i in order]
 
 
+def _warn_of_short_runs(context: Context, ground: Ground, windows_s: list[float]) -> None:
+    for traffic, window_s in zip(ground.traffics, windows_s, strict=True):
+        if window_s < traffic.cycle_s:
+            text = (
+                f"runs of {window_s:.3g} s at {format_rps(traffic.load_rps)}/s are shorter than "
+                f"one cycle of {traffic.pattern.describe()} ({traffic.cycle_s:g} s), so they may "
+                "miss what it does: raise --budget"
+            )
+            context.observe(Said(text=text))
+
+
 def _measure(
     context: Context,
     ground: Ground,
@@ -97,7 +111,7 @@ def _measure(
     window: Window,
 ) -> Summary | Failed:
     traffic, predicted_ms = ground.traffics[load], ground.predicted_ms(load, config)
-    judge = Judge(context.question.slo, traffic.load_rps, stop_when=STOP_WHEN)
+    judge = Judge(context.question.slo, traffic.mean_rps, stop_when=STOP_WHEN)
     repeats = context.journal.repeats()
     timed = run_trial(context.bench, config, traffic, window, judge, repeats)
     result = context.journal.add("confirm", traffic, config, predicted_ms, timed)
@@ -130,7 +144,7 @@ def _share_out(
     only as good as the load that has least of it.
     """
     runs = _runs(fields, out)
-    wanted_s = [TARGET_REQUESTS / ROUNDS / traffic.load_rps for traffic in ground.traffics]
+    wanted_s = [traffic.seconds_for(TARGET_REQUESTS / ROUNDS) for traffic in ground.traffics]
     left_s = context.deadline.left_s / rounds_left - OVERHEAD_S * sum(runs)
     needed_s = sum(seconds * count for seconds, count in zip(wanted_s, runs, strict=True))
     cut = min(1.0, left_s / needed_s) if needed_s else 1.0

@@ -16,6 +16,9 @@ GRACE_SLOS = 4.0
 MIN_GRACE_S = 0.1
 """A request this late, or this many SLOs late, is lost for certain."""
 
+ORDER = 1
+"""Tells the seed of the order of requests from that of their arrivals."""
+
 
 class Window(NamedTuple):
     """How long to measure, and which arrivals: the same seed gives every configuration the same."""
@@ -58,13 +61,17 @@ def _run_once(
 ) -> TrialOutcome:
     lead_in_s = min(MAX_LEAD_IN_S, LEAD_IN_SHARE * window.seconds)
     arrivals_s = draw(traffic, window.seconds + lead_in_s, window.seed)
-    outcome = bench.measure(trial_spec(config, arrivals_s.tolist(), judge.slo), judge)
+    outcome = bench.measure(trial_spec(config, arrivals_s.tolist(), judge.slo, window.seed), judge)
     if isinstance(outcome, Measured) and arrivals_s[-1] >= lead_in_s:
         outcome = outcome.counted(lead_in_s)
     return outcome
 
 
-def trial_spec(config: ServingConfig, arrivals_s: list[float], slo: Slo) -> TrialSpec:
+def trial_spec(
+    config: ServingConfig, arrivals_s: list[float], slo: Slo, seed: tuple[int, ...]
+) -> TrialSpec:
     """Return the trial that gives a request the time after which it is lost for certain."""
     grace_s = max(MIN_GRACE_S, GRACE_SLOS * slo.latency_ms / 1e3)
-    return TrialSpec(config=config, arrivals_s=arrivals_s, grace_s=grace_s)
+    return TrialSpec(
+        config=config, arrivals_s=arrivals_s, grace_s=grace_s, order_seed=[*seed, ORDER]
+    )

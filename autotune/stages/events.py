@@ -5,6 +5,7 @@ from collections.abc import Callable
 from autotune.config_file import Phase
 from autotune.outcome import Failed, ModelInfo
 from autotune.spec import Record, ServingConfig
+from autotune.stats.judge import Decision
 from autotune.stats.summary import Summary
 
 
@@ -52,11 +53,22 @@ class Tried(Record, frozen=True):
     ends_in_s: float
 
 
+class Looked(Record, frozen=True):
+    """A look at a run under way."""
+
+    elapsed_s: float
+    requests: int
+    """Served so far."""
+    over: int
+    """Of these, slower than the SLO."""
+    decision: Decision
+
+
 class Said(Record, frozen=True):
     """Something a person should know."""
 
     text: str
 
 
-Event = Started | Inspected | Profiled | Predicted | Tried | Said
+Event = Started | Inspected | Profiled | Predicted | Tried | Looked | Said
 Observer = Callable[[Event], None]

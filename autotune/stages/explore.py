@@ -46,7 +46,7 @@ def explore(context: Context, ground: Ground, strategy: Strategy) -> StopReason:
             return "budget"
         traffic, config = ground.traffics[pair.load], ground.lattice.configs[pair.point]
         window = Window(windows_s[pair.load], (question.seed, 1, pair.load))
-        judge = Judge(question.slo, traffic.load_rps, stop_when=STOP_WHEN)
+        judge = Judge(question.slo, traffic.mean_rps, stop_when=STOP_WHEN)
         repeats = context.journal.repeats()
         timed = run_trial(context.bench, config, traffic, window, judge, repeats)
         predicted_s = float(ground.predicted_s[pair.load, pair.point])
@@ -95,7 +95,7 @@ def _standard_error(objective: Percentile) -> float:
 
 def _window_s(traffic: Traffic, budget_s: float) -> float:
     longest_s = max(MIN_WINDOW_S, MAX_WINDOW_SHARE * budget_s)
-    return min(longest_s, max(MIN_WINDOW_S, SEARCH_REQUESTS / traffic.load_rps))
+    return min(longest_s, max(MIN_WINDOW_S, traffic.seconds_for(SEARCH_REQUESTS)))
 
 
 def _costs(context: Context, ground: Ground, windows_s: list[float]) -> Samples:

@@ -52,6 +52,8 @@ class Side(Record, frozen=True):
     after_idle: AfterIdle | None
     idle_cores: float
     """CPU seconds per second that the loaded sessions use with nothing to do."""
+    served_rps: float
+    """Requests answered per second of the run."""
     windows: int
     seconds: float
     """Of measuring, lead-ins included."""

@@ -4,7 +4,8 @@ import time
 from pathlib import Path
 
 from autotune.arrivals import Traffic
-from autotune.spec import ModelSpec, Record, Slo
+from autotune.patterns import Pattern, Poisson
+from autotune.spec import ModelSpec, Record, ServingConfig, Slo
 
 DEFAULT_BUDGET_S = 80.0
 LARGEST_DEFAULT_BUDGET_S = 300.0
@@ -27,6 +28,31 @@ class Question(Record, frozen=True, eq=False):
     """Most measurements before the confirmation; None: no limit but time."""
     seed: int
     output: Path
+    pattern: Pattern = Poisson()
+    """How requests arrive at loads that are found from the profile."""
+
+
+class MeasureQuestion(Record, frozen=True, eq=False):
+    """One request to measure a configuration, or two against each other."""
+
+    model: ModelSpec
+    name: str
+    """The model as the person named it."""
+    slo: Slo
+    traffic: Traffic
+    config: ServingConfig
+    other: ServingConfig | None
+    """What to compare it with; None: nothing."""
+    confidence: float
+    """Of PASS and FAIL."""
+    duration_s: float
+    """Most seconds of measuring."""
+    seed: int
+
+    @property
+    def configs(self) -> list[ServingConfig]:
+        """The configurations to measure."""
+        return [self.config] if self.other is None else [self.config, self.other]
 
 
 class Deadline:

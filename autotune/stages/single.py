@@ -1,7 +1,6 @@
 """Measure one configuration, or two side by side, until there is a verdict."""
 
 import time
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -118,8 +117,8 @@ def measure_alone(question: MeasureQuestion, bench: Bench, observe: Observer) ->
     for _ in range(ATTEMPTS):
         observe(Started(step=f"measuring {config.describe()}"))
         seconds = min(left_s, MAX_REQUESTS / traffic.load_rps)
-        arrivals_s = draw(traffic, seconds, (question.seed, 3)).tolist()
-        spec = trial_spec(config, arrivals_s, question.slo, question.seed)
+        seed = (question.seed, 3)
+        spec = trial_spec(config, draw(traffic, seconds, seed).tolist(), question.slo, seed)
         run = _demand(bench.measure(spec, _Watched(judge, observe)), config)
         least = run if best is None else min(best, run, key=lambda one: severity(one.disturbance))
         best = least
@@ -128,9 +127,9 @@ def measure_alone(question: MeasureQuestion, bench: Bench, observe: Observer) ->
             break
         observe(Said(text=f"disturbed: {run.disturbed[0]}; measuring again"))
     assert best is not None
-    # The lead-in is a share of what was judged, however long the schedule would have been.
-    run = best.counted(LEAD_IN * min(best.duration_s, seconds))
-    return Runs(config, [run], idle_cores, time.monotonic() - started_s)
+    # What shows a queue growing is its growth, from the beginning.
+    lead_in_s = 0.0 if best.diverged else LEAD_IN * min(best.duration_s, seconds)
+    return Runs(config, [best.counted(lead_in_s)], idle_cores, time.monotonic() - started_s)
 
 
 def measure_rounds(question: MeasureQuestion, bench: Bench, observe: Observer) -> list[Runs]:

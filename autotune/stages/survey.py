@@ -10,13 +10,15 @@ import numpy as np
 from autotune.arrivals import Traffic, draw
 from autotune.errors import MeasureError
 from autotune.outcome import Failed, ModelInfo, Samples, ServiceTimes
+from autotune.patterns import Pattern, Poisson, Trace, explain
 from autotune.predict.forecast import (
     forecast,
     make_lanes,
     saturation_rps,
     sustainable_rps,
 )
-from autotune.predict.service_law import Corner, fit_law, profile_plan
+from autotune.predict.queue_simulation import Lanes
+from autotune.predict.service_law import Corner, ServiceLaw, fit_law, profile_plan
 from autotune.probes.cores import usable_cores
 from autotune.probes.memory import available_memory_bytes
 from autotune.space.axes import make_axes
@@ -25,7 +27,7 @@ from autotune.space.lattice import Lattice, make_lattice
 from autotune.spec import ServingConfig, SessionShape
 from autotune.stages.context import Context
 from autotune.stages.events import Inspected, Observer, Predicted, Profiled, Said, Started
-from autotune.stages.question import Deadline, default_budget_s
+from autotune.stages.question import Deadline, Question, default_budget_s
 from autotune.trial.bench import Bench
 from autotune.trial.wire import ClosedLoop
 
@@ -39,8 +41,10 @@ STEADY_SPREAD = 1.25
 AUTO_LOADS = (0.15, 0.60, 0.90, 1.15)
 """Shares of what the machine sustains: nearly idle, busy, close to the edge, just above."""
 FORECAST_REQUESTS = 1000
+FORECAST_CYCLES = 20
+"""Of bursts and quiet, or of spells and gaps: how bursts fall varies more than requests do."""
 MAX_FORECAST_REQUESTS = 10_000
-"""More of a recorded trace would take longer to simulate than it tells."""
+"""More of a trace would take longer to simulate than it tells."""
 
 
 class Ground(NamedTuple):
@@ -91,8 +95,13 @@ def survey(context: Context) -> Ground:
     observe(Started(step="predicting"))
     lanes = make_lanes(law, lattice.configs, info)
     slo = question.slo
-    sustainable = sustainable_rps(lanes, law, slo.latency_ms / 1000, slo.quantile)
-    traffics = question.traffics or auto_loads(sustainable or float(saturation_rps(lanes).max()))
+    sustainable = _sustainable_rps(question, lanes, law)
+    traffics = question.traffics or auto_loads(
+        sustainable or float(saturation_rps(lanes).max()), question.pattern
+    )
+    for text in dict.fromkeys(explain(one.pattern, one.load_rps) for one in traffics):
+        if text is not None:
+            observe(Said(text=text))
     forecasts = [
         forecast(_arrivals(traffic, question.seed), lanes, law, slo.quantile)
         for traffic in traffics
@@ -103,10 +112,10 @@ def survey(context: Context) -> Ground:
     return ground
 
 
-def auto_loads(sustainable_rps: float) -> list[Traffic]:
+def auto_loads(sustainable_rps: float, pattern: Pattern) -> list[Traffic]:
     """Return the loads that matter, from nearly idle to just above what is sustained."""
     loads = sorted({_round_load(share * sustainable_rps) for share in AUTO_LOADS})
-    return [Traffic(load_rps=load_rps) for load_rps in loads]
+    return [Traffic(load_rps=load_rps, pattern=pattern) for load_rps in loads]
 
 
 def best_predicted(predicted_s: Samples, configs: Sequence[ServingConfig]) -> int:
@@ -120,10 +129,27 @@ def _round_load(load_rps: float) -> float:
     return round(load_rps, digits)
 
 
+def _sustainable_rps(question: Question, lanes: Lanes, law: ServiceLaw) -> float:
+    slo_s, quantile = question.slo.latency_ms / 1000, question.slo.quantile
+    asked = Traffic(load_rps=1.0, pattern=question.pattern)
+    if question.traffics is not None:
+        asked = question.traffics[0]
+    if isinstance(asked.pattern, Poisson):
+        return sustainable_rps(lanes, law, slo_s, quantile)
+
+    def arrivals_at(load_rps: float) -> Samples:
+        return _arrivals(asked.at(load_rps), question.seed)
+
+    return sustainable_rps(lanes, law, slo_s, quantile, arrivals_at)
+
+
 def _arrivals(traffic: Traffic, seed: int) -> Samples:
-    if traffic.trace_s is not None:
-        return traffic.trace_s[:MAX_FORECAST_REQUESTS]
-    return draw(traffic, FORECAST_REQUESTS / traffic.load_rps, (seed, 0))
+    """Return enough to predict from: a share of a trace, or many requests and cycles."""
+    if isinstance(traffic.pattern, Trace):
+        return traffic.pattern.times_s[:MAX_FORECAST_REQUESTS]
+    duration_s = max(FORECAST_REQUESTS / traffic.mean_rps, FORECAST_CYCLES * traffic.cycle_s)
+    longest_s = MAX_FORECAST_REQUESTS / traffic.mean_rps
+    return draw(traffic, min(duration_s, longest_s), (seed, 0))
 
 
 def _first_answer(ground: Ground, deadline: Deadline) -> Predicted:

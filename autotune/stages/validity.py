@@ -32,7 +32,7 @@ def ceiling_rps(info: ModelInfo, config: ServingConfig) -> float:
 
 
 def judge_validity(
-    runs: Sequence[Measured], slo: Slo, load: tuple[float, float], result: SloResult, seen: Evidence
+    runs: Sequence[Measured], slo: Slo, load: tuple[float, float], result: SloResult
 ) -> Validity:
     """Return whether the runs of one configuration may be believed.
 
@@ -41,7 +41,6 @@ def judge_validity(
         slo: the objective.
         load: requests/s in the long run, and what the harness can issue.
         result: the SLO's verdict.
-        seen: its evidence.
     """
     found = [
         *_beyond_the_ceiling(load),
@@ -50,8 +49,6 @@ def judge_validity(
         *(_drift(runs, slo) if result.stopped != "diverged" else []),
     ]
     steps = list(dict.fromkeys(step for _, step in found))
-    if result.answer == "UNDECIDED":
-        steps.append(_how_to_decide(seen, slo, result, sum(run.duration_s for run in runs)))
     throttled = [clause for run in runs if (clause := throttled_because(run.disturbance))]
     notes = [f"{throttled[0]}: fewer threads may do better"] if throttled else []
     return Validity(
@@ -104,7 +101,7 @@ def _drift(runs: Sequence[Measured], slo: Slo) -> list[tuple[str, str]]:
     first, second = (_median_ms(half) for half in halves)
     return [
         (
-            f"latency drifts: the median is {first} ms in the first half, {second} ms in the second",
+            f"latency drifts: the median is {first} ms in the first half, {second} ms in the other",
             "measure for longer; if it goes on drifting, look for a leak, heat, or other load",
         )
     ]
@@ -114,7 +111,8 @@ def _median_ms(latencies_s: Samples) -> str:
     return format_ms(float(np.median(latencies_s)) * 1e3)
 
 
-def _how_to_decide(seen: Evidence, slo: Slo, result: SloResult, seconds: float) -> str:
+def how_to_decide(seen: Evidence, slo: Slo, result: SloResult, seconds: float) -> str:
+    """Return what would settle an undecided SLO after `seconds` of measuring."""
     factor = factor_to_decide(seen, slo, result.confidence)
     if factor is None:
         return (

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
+import msgspec
+
 from autotune import model_file
 from autotune.outcome import ModelInfo, Stopped
 from autotune.probes.machine import this_machine
@@ -11,13 +13,14 @@ from autotune.spec import Slo
 from autotune.stages.measurement import Difference, Measurement, Side, SloAnswer, SloResult
 from autotune.stages.question import MeasureQuestion
 from autotune.stages.single import Runs
-from autotune.stages.validity import ceiling_rps, judge_validity
+from autotune.stages.validity import ceiling_rps, how_to_decide, judge_validity
 from autotune.stats.breakdown import after_idle, histogram, parts_of
 from autotune.stats.paired import Comparison, comparable_quantile, compare_cpu, compare_latency
-from autotune.stats.sequential import Evidence, decide, evidence
+from autotune.stats.sequential import Evidence, Verdict, decide, evidence
 from autotune.stats.summary import offered, summarize
 
-_ANSWERS: dict[Stopped, SloAnswer] = {"passed": "PASS", "failed": "FAIL", "diverged": "FAIL"}
+_STOPPED: dict[Stopped, SloAnswer] = {"passed": "PASS", "failed": "FAIL", "diverged": "FAIL"}
+_DECIDED: dict[Verdict, SloAnswer] = {"pass": "PASS", "fail": "FAIL", "undecided": "UNDECIDED"}
 
 
 def weigh(question: MeasureQuestion, info: ModelInfo, measured: Sequence[Runs]) -> Measurement:
@@ -26,7 +29,7 @@ def weigh(question: MeasureQuestion, info: ModelInfo, measured: Sequence[Runs]) 
     return Measurement(
         model=question.name,
         sha256=model_file.sha256(Path(question.model.path)),
-        arrivals=question.traffic.describe(),
+        arrivals=question.traffic.pattern.describe(),
         load_rps=question.traffic.load_rps,
         slo=question.slo,
         sides=sides,
@@ -43,9 +46,11 @@ def _side(question: MeasureQuestion, info: ModelInfo, one: Runs) -> Side:
     seen = evidence(*offered(one.runs), slo)
     result = slo_result(one, seen, question)
     load = (question.traffic.mean_rps, ceiling_rps(info, one.config))
+    validity = judge_validity(one.runs, slo, load, result)
+    steps = [*validity.next_steps, *_after_verdict(question, one, seen, result)]
     return Side(
         config=one.config,
-        validity=judge_validity(one.runs, slo, load, result, seen),
+        validity=msgspec.structs.replace(validity, next_steps=steps),
         slo=result,
         summary=summarize(one.runs, slo),
         mean=parts_of(one.runs),
@@ -53,18 +58,32 @@ def _side(question: MeasureQuestion, info: ModelInfo, one: Runs) -> Side:
         histogram=histogram(one.runs),
         after_idle=after_idle(one.runs),
         idle_cores=one.idle_cores,
+        served_rps=sum(run.served for run in one.runs) / sum(run.duration_s for run in one.runs),
         windows=len(one.runs),
         seconds=round(one.seconds, 2),
     )
 
 
+def _after_verdict(
+    question: MeasureQuestion, one: Runs, seen: Evidence, result: SloResult
+) -> list[str]:
+    """What to do where the SLO is missed or undecided."""
+    if result.answer == "UNDECIDED":
+        # `--duration` is shared by all that is measured.
+        seconds = len(question.configs) * sum(run.duration_s for run in one.runs)
+        return [how_to_decide(seen, question.slo, result, seconds)]
+    if result.answer == "FAIL":
+        return [
+            f"look for a configuration that meets it: autotune search {question.name} --slo "
+            f"{question.slo.latency_ms:g}ms --load {question.traffic.load_rps:g}"
+        ]
+    return []
+
+
 def slo_result(one: Runs, seen: Evidence, question: MeasureQuestion) -> SloResult:
     """Return the verdict at which the run stopped, or that of all that was measured."""
     stopped: Stopped = "diverged" if any(run.diverged for run in one.runs) else one.runs[-1].stopped
-    answer = _ANSWERS.get(stopped)
-    if answer is None:
-        verdict = decide(seen, question.slo, question.confidence)
-        answer = {"pass": "PASS", "fail": "FAIL"}.get(verdict, "UNDECIDED")  # type: ignore[assignment]
+    answer = _STOPPED.get(stopped) or _DECIDED[decide(seen, question.slo, question.confidence)]
     divisor = seen.fail_divisor if answer == "FAIL" else seen.pass_divisor
     return SloResult(
         answer=answer,

@@ -8,7 +8,7 @@ from autotune.outcome import Flags, Measured, Samples
 from autotune.spec import Record
 from autotune.stats.percentiles import rank_of
 
-BINS = 16
+MIN_BINS, MAX_BINS = 4, 16
 IDLE_S = 0.5
 """Clocks and thread pools have fallen asleep by then."""
 MIN_AFTER_IDLE = 3
@@ -48,7 +48,8 @@ def histogram(runs: Sequence[Measured]) -> Histogram:
     if not len(latency_ms):
         return Histogram(edges_ms=[], counts=[])
     low, high = float(latency_ms.min()), float(latency_ms.max())
-    edges = np.geomspace(low, max(high, low * 1.001), BINS + 1)
+    bins = min(MAX_BINS, max(MIN_BINS, round(len(latency_ms) ** 0.5)))
+    edges = np.geomspace(low, max(high, low * 1.001), bins + 1)
     edges[0], edges[-1] = low, max(high, edges[-1])  # rounding must not leave the ends out
     counts, _ = np.histogram(latency_ms, edges)
     return Histogram(edges_ms=edges.tolist(), counts=counts.tolist())

@@ -1,7 +1,7 @@
 """Looks at a run under way and says when it has said enough."""
 
 import math
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, Protocol
 
 import numpy as np
 
@@ -11,6 +11,8 @@ from autotune.stats.sequential import LEAD_IN, Verdict, decide, evidence
 
 Decision = Stopped | Literal["go_on"]
 
+MIN_JUDGED_S = 1.0
+"""However clear it looks: the first requests of all may have met a machine that just woke up."""
 MIN_STRETCH_S = 0.5
 """A stall of the machine heals within this time; a queue that outlasts it may grow."""
 DIVERGED_DEVIATIONS = 4.0
@@ -29,6 +31,13 @@ class Glimpse(NamedTuple):
     """NaN where not finished yet."""
     fresh: Flags
     """Which found a replica free; False where not taken yet."""
+
+
+class Decides(Protocol):
+    """Anything that can say whether a run may stop."""
+
+    def decide(self, glimpse: Glimpse) -> Decision:
+        """Return why the run may stop now, or `go_on`."""
 
 
 class Judge(NamedTuple):
@@ -50,6 +59,8 @@ class Judge(NamedTuple):
         return found if found in self.stop_when else "go_on"
 
     def _verdict(self, glimpse: Glimpse) -> Decision:
+        if glimpse.elapsed_s < MIN_JUDGED_S:
+            return "go_on"
         verdict = verdict_so_far(glimpse, self.slo, self.confidence)
         if verdict == "pass" and glimpse.elapsed_s >= self.may_pass_after_s:
             return "passed"

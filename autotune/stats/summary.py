@@ -51,11 +51,11 @@ class Summary(Record, frozen=True):
     joules_per_request: float | None
     """Energy of the processor packages; None where it cannot be read."""
     mean_batch_size: float
-    issue_lateness_ms: float
+    issue_lateness_ms: float | None
     """Mean time that the harness took to notice a request for which a replica was free."""
     queueing_ms: float
-    """Mean wait for a free replica."""
-    batch_wait_ms: float
+    """Mean wait for a free replica (in files of version 1, all waiting)."""
+    batch_wait_ms: float | None
     """Mean wait for company."""
     service_ms: float
     """Mean execution time."""

@@ -7,7 +7,7 @@ from types import TracebackType
 from autotune.errors import MeasureError, ModelError, UsageError
 from autotune.outcome import Failed, ModelInfo, ServiceTimes, TrialOutcome
 from autotune.spec import ModelSpec, SessionShape, TrialSpec
-from autotune.stats.judge import Judge
+from autotune.stats.judge import Decides
 from autotune.trial import wire
 from autotune.trial.spawn import Child, Meanwhile
 from autotune.trial.watch import Watch
@@ -80,7 +80,7 @@ class Bench:
             return reply
         raise MeasureError(f"unexpected reply {type(reply).__name__}")
 
-    def measure(self, trial: TrialSpec, judge: Judge | None = None) -> TrialOutcome:
+    def measure(self, trial: TrialSpec, judge: Decides | None = None) -> TrialOutcome:
         """Serve one schedule with one configuration, until it ends or the judge has seen enough."""
         child = self._open(trial.config.session_shape)
         if isinstance(child, Failed):

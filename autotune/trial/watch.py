@@ -9,7 +9,7 @@ from autotune.probes.cores import usable_cores
 from autotune.request_log import RequestLog
 from autotune.spec import TrialSpec
 from autotune.stats.disturbance import disturbed_because
-from autotune.stats.judge import Decision, Glimpse, Judge
+from autotune.stats.judge import Decides, Decision, Glimpse
 from autotune.trial import wire
 
 _FIRST_LOOK_S = 0.2
@@ -21,7 +21,7 @@ test, and the next shows little that the last did not."""
 class Watch:
     """One run. Called now and then while it goes on; afterwards `measured` tells what it was."""
 
-    def __init__(self, trial: TrialSpec, log: RequestLog, judge: Judge | None) -> None:
+    def __init__(self, trial: TrialSpec, log: RequestLog, judge: Decides | None) -> None:
         """Watch the run of `trial` that writes `log`; without a judge it runs to its end."""
         self._trial = trial
         self._scheduled_s = np.array(trial.arrivals_s)

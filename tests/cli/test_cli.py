@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-GOLDEN = Path(__file__).parents[1] / "golden" / "v1.autotune.json"
+GOLDEN = Path(__file__).parents[1] / "golden" / "v2.autotune.json"
 
 
 def autotune(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -21,6 +21,7 @@ def autotune(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedPr
 def mistakes(mlp: Path, images: Path, folder: Path) -> dict[tuple[str, ...], str]:
     (folder / "backwards.csv").write_text("arrival_s\n0\n2\n1\n")
     (folder / "other.txt").write_text("precious")
+    (folder / "mix.csv").write_text("weight,shape\n1,x=1x256\n2,x=1x7\n")
     good = (str(mlp), "--slo", "50ms")
     return {
         ("search", "missing.onnx", "--slo", "50ms"): "no such file",
@@ -33,7 +34,10 @@ def mistakes(mlp: Path, images: Path, folder: Path) -> dict[tuple[str, ...], str
         ("search", *good, "--load", "0"): "above zero",
         ("search", *good, "--load", "1e12"): "more than can be issued",
         ("search", *good, "--loads", "10,x"): "is not a load",
-        ("search", *good, "--load", "1", "--trace", "a.csv"): "give one of them",
+        ("search", *good, "--load", "1", "--loads", "1,2"): "give one of them",
+        ("search", *good, "--arrivals", "poisson", "--trace", "a.csv"): "give one of them",
+        ("search", *good, "--arrivals", "bursty"): "write it like bursty:4",
+        ("search", *good, "--arrivals", "gaps:2h"): "up to 60 s",
         ("search", *good, "--trace", "none.csv"): "cannot be read",
         ("search", *good, "--trace", str(folder / "backwards.csv")): "line 4",
         ("search", *good, "--percentile", "100"): "between 0 and 100",
@@ -42,6 +46,9 @@ def mistakes(mlp: Path, images: Path, folder: Path) -> dict[tuple[str, ...], str
         ("search", *good, "--shape", "x"): "NAME=SIZES",
         ("search", *good, "--shape", "z=1x2"): "no input 'z'",
         ("search", *good, "--input", "none.npz"): "no such file",
+        ("search", *good, "--requests", "none.csv"): "cannot be read",
+        ("search", *good, "--requests", "a.csv", "--shape", "x=1x256"): "give one of them",
+        ("search", *good, "--requests", str(folder / "mix.csv")): "line 3: x=1x7: the model wants",
         ("search", *good, "-o", str(folder / "other.txt")): "not a tuned file",
         ("search", *good, "-o", str(folder / "none" / "a.json")): "no folder",
         ("show", "none.json"): "cannot be read",

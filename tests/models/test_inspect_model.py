@@ -1,16 +1,17 @@
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 
 from autotune.errors import ModelError, UsageError
 from autotune.models.inspect_model import inspect_model
 from autotune.models.onnx_model import session_options
-from autotune.models.sample_inputs import settle_shapes
+from autotune.models.sample_inputs import make_request_mix, make_samples, settle_shapes
 from autotune.outcome import InputInfo
-from autotune.spec import ModelSpec, ServingConfig
+from autotune.spec import ModelSpec, RequestKind, ServingConfig
 
 
 def test_a_dynamic_first_dimension_is_proved_to_be_a_batch(mlp: Path) -> None:
@@ -82,6 +83,65 @@ def test_inputs_from_a_file_are_used_and_checked(mlp: Path, tmp_path: Path) -> N
         inspect_model(ModelSpec(path=str(mlp), input_file=str(other)))
 
 
+def sizes(*pixels: int) -> list[RequestKind]:
+    return [
+        RequestKind(
+            weight=1 / len(pixels), shapes={"x": [1, 3, size, size]}, origin=f"line {size}:"
+        )
+        for size in pixels
+    ]
+
+
+def test_a_mix_holds_samples_of_every_kind_and_their_weights(tmp_path: Path) -> None:
+    inputs = [InputInfo(name="x", dtype="tensor(float)", shape=["n", 3, "h", "w"])]
+    np.savez(tmp_path / "a.npz", x=np.ones((1, 3, 5, 5), np.float32))
+    file = RequestKind(weight=1 / 3, input_file=str(tmp_path / "a.npz"), origin="line 9:")
+    spec = ModelSpec(path="any", requests=[*sizes(8, 16, 32)[:2], file])
+    mix = make_request_mix(inputs, spec)
+    assert mix.weights == [1 / 3, 1 / 3, 1 / 3]
+    for kind, size in enumerate((8, 16, 5)):
+        assert {one["x"].shape for one in mix.of_kind(kind)} == {(1, 3, size, size)}
+    assert len(mix.samples) == len(mix.kinds) == 4 + 4 + 1
+    assert len(make_samples(inputs, spec)) == 9
+
+
+def test_a_mix_is_run_kind_by_kind_and_named_in_words(images: Path) -> None:
+    requests = sizes(9, 20)
+    info = inspect_model(ModelSpec(path=str(images), requests=requests))
+    assert info.batchable
+    assert info.sample_shapes == {"x": [1, 3, 9, 9]}
+    assert info.sample_source == "50 % x 1x3x9x9; 50 % x 1x3x20x20; generated, seed 0"
+
+
+def test_a_kind_that_cannot_be_run_is_named_by_its_line(
+    images: Path, mlp: Path, tmp_path: Path
+) -> None:
+    wrong = RequestKind(weight=0.5, shapes={"x": [1, 4, 8, 8]}, origin="mix.csv: line 3:")
+    with pytest.raises(UsageError, match=r"^mix.csv: line 3: x=1x4x8x8: the model wants"):
+        inspect_model(ModelSpec(path=str(images), requests=[*sizes(8), wrong]))
+    other = RequestKind(weight=0.5, shapes={"y": [1]}, origin="mix.csv: line 3:")
+    with pytest.raises(UsageError, match=r"^mix.csv: line 3: y=...: the model has no input 'y'"):
+        inspect_model(ModelSpec(path=str(images), requests=[*sizes(8), other]))
+    part = RequestKind(weight=0.5, shapes={}, origin="mix.csv: line 3:")
+    with pytest.raises(ModelError, match=r"^mix.csv: line 3: the model leaves .* x=1x3x224x224$"):
+        inspect_model(ModelSpec(path=str(images), requests=[*sizes(8), part]))
+    np.savez(tmp_path / "a.npz", x=np.ones((1, 256)))
+    file = RequestKind(weight=1, input_file=str(tmp_path / "a.npz"), origin="mix.csv: line 2:")
+    with pytest.raises(UsageError, match=r"^mix.csv: line 2: .*a.npz: 'x' is float64"):
+        inspect_model(ModelSpec(path=str(mlp), requests=[file]))
+
+
+def test_a_kind_on_which_the_model_fails_is_named_by_its_line(folder: Path) -> None:
+    two_rows = numpy_helper.from_array(np.ones((2, 4), np.float32), "two_rows")
+    node = helper.make_node("Add", ["x", "two_rows"], ["y"])
+    narrow = _saved(folder / "narrow.onnx", node, constants=[two_rows])
+    kinds = [
+        RequestKind(weight=0.5, shapes={"x": [n, 4]}, origin=f"mix.csv: line {n}:") for n in (2, 3)
+    ]
+    with pytest.raises(ModelError, match=r"^mix.csv: line 3: .*narrow.onnx: fails on its sample"):
+        inspect_model(ModelSpec(path=str(narrow), requests=kinds))
+
+
 def test_an_input_file_with_code_in_it_is_refused(mlp: Path, tmp_path: Path) -> None:
     path = tmp_path / "pickled.npz"
     np.savez(path, x=np.array([{"a": 1}], dtype=object))
@@ -89,10 +149,15 @@ def test_an_input_file_with_code_in_it_is_refused(mlp: Path, tmp_path: Path) -> 
         inspect_model(ModelSpec(path=str(mlp), input_file=str(path)))
 
 
-def _saved(path: Path, node: onnx.NodeProto, opset: int = 17) -> Path:
+def _saved(
+    path: Path,
+    node: onnx.NodeProto,
+    opset: int = 17,
+    constants: Sequence[onnx.TensorProto] = (),
+) -> Path:
     x = helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 4])
     y = helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", 4])
-    graph = helper.make_graph([node], "g", [x], [y])
+    graph = helper.make_graph([node], "g", [x], [y], initializer=list(constants))
     domains = [helper.make_opsetid("", opset), helper.make_opsetid("my.ops", 1)]
     model = helper.make_model(graph, opset_imports=domains)
     model.ir_version = 8

@@ -124,7 +124,7 @@ def test_the_sustainable_load_is_met_and_a_little_more_is_not() -> None:
 def test_one_good_lane_is_enough_to_sustain_a_load() -> None:
     law, wide = flat_law(), msgspec.structs.replace(LONE, replicas=4)
     single, alone, together = (
-        sustainable_rps(make_lanes(law, configs, INFO), law, 0.1, 0.95, requests=400)
+        sustainable_rps(make_lanes(law, configs, INFO), law, 0.1, 0.95)
         for configs in ([LONE], [wide], [LONE, wide])
     )
     assert together == alone > 3 * single
@@ -133,9 +133,7 @@ def test_one_good_lane_is_enough_to_sustain_a_load() -> None:
 def test_a_looser_slo_never_sustains_less_and_an_impossible_one_nothing() -> None:
     law = flat_law()
     lanes = make_lanes(law, [LONE], INFO)
-    loads_rps = [
-        sustainable_rps(lanes, law, slo_s, 0.95, requests=400) for slo_s in (0.019, 0.03, 0.06, 0.5)
-    ]
+    loads_rps = [sustainable_rps(lanes, law, slo_s, 0.95) for slo_s in (0.019, 0.03, 0.06, 0.5)]
     assert loads_rps[0] == 0
     assert loads_rps[1] > 0
     assert loads_rps == sorted(loads_rps)

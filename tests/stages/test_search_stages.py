@@ -12,6 +12,7 @@ from autotune.arrivals import Traffic
 from autotune.config_file import TunedFile
 from autotune.errors import MeasureError
 from autotune.outcome import Failed, Measured, ModelInfo, ServiceTimes, TrialOutcome
+from autotune.patterns import Bursty, Gaps, Pattern, Poisson
 from autotune.predict.queue_simulation import Lanes, simulate
 from autotune.probes.cores import Cores
 from autotune.space.axes import make_axes
@@ -26,12 +27,13 @@ from autotune.stages.explore import explore
 from autotune.stages.journal import Journal
 from autotune.stages.question import Deadline, Question, default_budget_s
 from autotune.stages.survey import auto_loads, survey
-from autotune.stats.judge import Judge
+from autotune.stats.judge import Decides
 from autotune.strategy.rrl import Rrl
 from autotune.trial.bench import Bench
 from autotune.trial.wire import ClosedLoop
 
 CORES = 2
+POISSON = Poisson()
 INFO = ModelInfo(
     inputs=[],
     outputs=[],
@@ -71,7 +73,7 @@ class SyntheticBench(Bench):
     def service_s(self, threads: int, busy: int) -> float:
         return {1: 0.010, 2: 0.006}[min(threads, 2)] * max(1.0, busy * threads / CORES)
 
-    def measure(self, trial: TrialSpec, judge: Judge | None = None) -> TrialOutcome:
+    def measure(self, trial: TrialSpec, judge: Decides | None = None) -> TrialOutcome:
         self.trials.append(trial)
         config = trial.config
         if self.fails(config):
@@ -115,13 +117,19 @@ def run(
     bench: SyntheticBench,
     slo_ms: float = 50,
     max_trials: int | None = None,
+    pattern: Pattern = POISSON,
 ) -> tuple[TunedFile, list[Event]]:
     events: list[Event] = []
     question = Question(
         model=bench.model,
         name="synthetic",
         slo=Slo(latency_ms=slo_ms),
-        traffics=None if loads_rps is None else [Traffic(load_rps=rps) for rps in loads_rps],
+        traffics=(
+            None
+            if loads_rps is None
+            else [Traffic(load_rps=rps, pattern=pattern) for rps in loads_rps]
+        ),
+        pattern=pattern,
         budget_s=60.0,
         max_trials=max_trials,
         seed=0,
@@ -170,6 +178,28 @@ def test_loads_are_worked_out_from_nearly_idle_to_just_above_what_is_sustained()
     assert loads[0] < 0.3 * predicted.sustainable_rps
     assert loads[-1] > predicted.sustainable_rps
     assert tuned.status == "complete"
+
+
+def said(events: list[Event]) -> str:
+    return "\n".join(event.text for event in events if isinstance(event, Said))
+
+
+def test_bursts_are_explained_recorded_and_lower_the_loads_that_are_worked_out() -> None:
+    calm, calm_events = run(None, SyntheticBench())
+    tuned, events = run(None, SyntheticBench(), pattern=Bursty(factor=4))
+    assert tuned.arrivals == "bursty x4"
+    assert calm.arrivals == "poisson"
+    assert tuned.search.sustainable_rps < 0.7 * calm.search.sustainable_rps
+    assert tuned.policy[-1].load_rps < calm.policy[-1].load_rps
+    assert said(events).count("Poisson has 1") == len(tuned.policy)
+    assert "Poisson has 1" not in said(calm_events)
+
+
+def test_runs_too_short_for_a_gap_are_owned_up_to() -> None:
+    _, short = run([100], SyntheticBench(), pattern=Gaps(gap_s=60))
+    assert "shorter than one cycle of poisson with 60 s gaps (120 s)" in said(short)
+    _, long = run([100], SyntheticBench(), pattern=Gaps(gap_s=0.5))
+    assert "shorter than" not in said(long)
 
 
 def test_an_impossible_slo_says_what_binds() -> None:
@@ -228,13 +258,13 @@ def test_slower_models_get_more_time_up_to_a_limit() -> None:
 
 
 def test_loads_have_two_digits() -> None:
-    assert [traffic.load_rps for traffic in auto_loads(1234.5)] == [190, 740, 1100, 1400]
+    assert [traffic.load_rps for traffic in auto_loads(1234.5, Poisson())] == [190, 740, 1100, 1400]
 
 
 class Breaking(SyntheticBench):
     """Every finalist serves its first confirmation well and breaks down in its second."""
 
-    def measure(self, trial: TrialSpec, judge: Judge | None = None) -> TrialOutcome:
+    def measure(self, trial: TrialSpec, judge: Decides | None = None) -> TrialOutcome:
         outcome = super().measure(trial, judge)
         seen = sum(other.config == trial.config for other in self.trials)
         if isinstance(outcome, Measured) and seen > 2:

@@ -8,11 +8,13 @@ import pytest
 
 from autotune.arrivals import Traffic, draw
 from autotune.engine.source import Tensors
+from autotune.models.sample_inputs import RequestMix
 from autotune.models.saved_outputs import SavedOutputs, save_outputs
 from autotune.outcome import Failed, Measured, ModelInfo, TrialOutcome
 from autotune.spec import ModelSpec, ServingConfig, TrialSpec
-from autotune.trial import child
+from autotune.trial import sessions as sessions_module
 from autotune.trial.bench import Bench
+from autotune.trial.sessions import Sessions, WrongOutputError
 
 ONE = ServingConfig(intra_op_threads=1)
 TWO = ServingConfig(replicas=2, intra_op_threads=1)
@@ -125,17 +127,18 @@ def same(inputs: Tensors) -> Tensors:
     return inputs
 
 
-def sessions_of(folder: Path) -> tuple[child._Sessions, SavedOutputs]:
-    sessions = child._Sessions(log_descriptor=-1)
-    sessions.samples = [{"x": np.full((1, 2), number)} for number in (1.0, 2.0, 3.0)]
-    save_outputs(folder, sessions.samples)
+def sessions_of(folder: Path) -> tuple[Sessions, SavedOutputs]:
+    sessions = Sessions(log_descriptor=-1)
+    samples: list[Tensors] = [{"x": np.full((1, 2), number)} for number in (1.0, 2.0, 3.0)]
+    sessions.mix = RequestMix(samples, kinds=[0] * 3, weights=[1.0])
+    save_outputs(folder, samples)
     return sessions, SavedOutputs(folder)
 
 
 def test_every_replica_is_checked(tmp_path: Path) -> None:
     sessions, references = sessions_of(tmp_path)
     sessions.infers = [same, same, lambda inputs: {"x": inputs["x"] + 1}]
-    with pytest.raises(child._WrongOutputError, match="output 'x' differs by 1"):
+    with pytest.raises(WrongOutputError, match="output 'x' differs by 1"):
         sessions._check_alone(references, ModelSpec(path="m.onnx"))
 
 
@@ -153,6 +156,6 @@ def test_smaller_batches_are_checked_once_and_while_there_is_time(
     sessions._check_batches(references, 4)
     sessions._check_batches(references, 8)
     assert sizes == [4, 3, 8, 7]
-    monkeypatch.setattr(child, "CHECK_MAX_S", -1.0)
+    monkeypatch.setattr(sessions_module, "CHECK_MAX_S", -1.0)
     sessions._check_batches(references, 16)
     assert sizes == [4, 3, 8, 7, 16]

@@ -1,0 +1,214 @@
+"""The sessions that are open in a child process, and what can be done with them."""
+
+import gc
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from itertools import cycle
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+
+from autotune.engine.replica import Infer, start_replicas
+from autotune.engine.source import ScheduleSource, Tensors, stack
+from autotune.models.inspect_model import run_checked
+from autotune.models.onnx_model import as_infer, declared, open_session
+from autotune.models.output_check import how_batch_differs, how_outputs_differ, sizes_to_check
+from autotune.models.sample_inputs import RequestMix, make_request_mix
+from autotune.models.saved_outputs import SavedOutputs
+from autotune.outcome import ServiceTimes
+from autotune.probes.disturbance import between, read_counters
+from autotune.probes.energy import energy_uj, joules_between
+from autotune.probes.memory import peak_memory_bytes
+from autotune.probes.threads import cpu_seconds
+from autotune.request_log import join_log
+from autotune.request_mix import draw_samples
+from autotune.spec import ModelSpec, TrialSpec
+from autotune.trial import wire
+
+T = TypeVar("T")
+
+WARM_UP_MAX_RUNS = 8
+WARM_UP_MAX_S = 0.5
+WARM_UP_SPREAD = 0.15
+"""A replica is warm when its last three runs differ by less than this share."""
+CHECK_MAX_S = 0.5
+"""Beyond the largest batch, smaller ones are compared while this lasts."""
+MIX_PERIOD = 100
+"""In a closed loop kinds of requests recur in a pattern of this length, each by its weight."""
+
+
+class WrongOutputError(Exception):
+    """The answers are not those of the runtime's default session."""
+
+
+class Sessions:
+    """The replicas that are open in this process, and the requests they are fed."""
+
+    def __init__(self, log_descriptor: int) -> None:
+        """Write the logs of runs to the open file at `log_descriptor`."""
+        self.log_descriptor = log_descriptor
+        self.infers: list[Infer] = []
+        self.mix = RequestMix([], [], [])
+        self.references: SavedOutputs | None = None
+        self.right_batches: set[int] = set()
+        self.warm_batches: set[int] = set()
+
+    def open(self, request: wire.Open) -> wire.Opened:
+        """Load the replicas; see that they give the answers that are saved, if any are.
+
+        Raises:
+            ModelError, UsageError: the model cannot be loaded or run.
+            WrongOutputError: it answers otherwise than the runtime's default.
+        """
+        started_s = time.perf_counter()
+        for _ in range(request.shape.replicas):
+            session = open_session(request.model.path, request.shape)
+            self.infers.append(as_infer(session))
+        self.mix = make_request_mix(declared(session.get_inputs()), request.model)
+        if request.outputs_folder is None:
+            run_checked(self.infers[0], self.mix.samples[0], request.model)
+        else:
+            self.references = SavedOutputs(Path(request.outputs_folder))
+            self._check_alone(self.references, request.model)
+        load_s = time.perf_counter() - started_s
+        gc.collect()
+        gc.freeze()
+        return wire.Opened(load_s=load_s)
+
+    def _check_alone(self, references: SavedOutputs, model: ModelSpec) -> None:
+        """Compare every sample on the first replica, and one on each other."""
+        samples = self.mix.samples
+        turns = [(self.infers[0], index) for index in range(len(samples))]
+        turns += [(infer, i % len(samples)) for i, infer in enumerate(self.infers[1:], 1)]
+        for infer, index in turns:
+            outputs = run_checked(infer, samples[index], model)
+            _demand_same(how_outputs_differ(outputs, references[index]))
+
+    def _check_batches(self, references: SavedOutputs, largest: int) -> None:
+        """Compare batches of the largest size and, in the time there is, of smaller ones."""
+        deadline_s = time.perf_counter() + CHECK_MAX_S
+        for size in sizes_to_check(largest):
+            if size in self.right_batches or (size != largest and time.perf_counter() > deadline_s):
+                continue
+            for kind in range(len(self.mix.weights)):
+                requests = self._requests(kind, size)
+                own = references.only([i for i, of in enumerate(self.mix.kinds) if of == kind])
+                together = self.infers[0](stack(requests))
+                _demand_same(how_batch_differs(together, requests, own))
+            self.right_batches.add(size)
+
+    def warm(self, batch_size: int) -> None:
+        """Check a batch size, then run all replicas until none gets faster; once per size."""
+        if batch_size in self.warm_batches:
+            return
+        self.warm_batches.add(batch_size)
+        if self.references is not None:
+            self._check_batches(self.references, batch_size)
+        for inputs in self._batches(batch_size):
+            _together([partial(_warm, infer, inputs) for infer in self.infers])
+
+    def _requests(self, kind: int, size: int) -> list[Tensors]:
+        samples = self.mix.of_kind(kind)
+        return [samples[i % len(samples)] for i in range(size)]
+
+    def _batches(self, size: int) -> list[Tensors]:
+        """One batch of each kind: kinds may differ in shape."""
+        return [stack(self._requests(kind, size)) for kind in range(len(self.mix.weights))]
+
+    def closed_loop(self, request: wire.ClosedLoop) -> ServiceTimes:
+        """Execute batches back to back, kinds of requests by weight."""
+        self.warm(request.batch_size)
+        batches, weights = self._batches(request.batch_size), self.mix.weights
+        turns = draw_samples(range(len(weights)), weights, MIX_PERIOD, (0,))
+        inputs = [batches[kind] for kind in turns]
+        barrier = threading.Barrier(request.busy)
+        cpu_before_s = cpu_seconds()
+        seconds = _together(
+            [
+                partial(_repeat, infer, inputs, request, barrier)
+                for infer in self.infers[: request.busy]
+            ]
+        )
+        pooled = np.concatenate(seconds)
+        return ServiceTimes(seconds=pooled, cpu_s=(cpu_seconds() - cpu_before_s) / len(pooled))
+
+    def open_loop(self, trial: TrialSpec) -> wire.Served:
+        """Serve a schedule; the times of its requests are in the log.
+
+        Raises:
+            Exception: whatever the model raised.
+            WrongOutputError: batches of this size answer otherwise than single requests.
+        """
+        config, mix, count = trial.config, self.mix, len(trial.arrivals_s)
+        for batch_size in {1, config.max_batch_size}:
+            self.warm(batch_size)
+        log = join_log(self.log_descriptor, count)
+        order = draw_samples(mix.kinds, mix.weights, count, tuple(trial.order_seed))
+        source = ScheduleSource(trial.arrivals_s, mix.samples, log, order)
+        energy, cpu_before_s, before = energy_uj(), cpu_seconds(), read_counters()
+        log.start_clock()
+        threads = start_replicas(
+            self.infers, source, config.max_batch_size, config.batch_timeout_ms / 1000
+        )
+        for thread in threads:
+            thread.join()
+        duration_s, cpu_s = log.elapsed_s, cpu_seconds() - cpu_before_s
+        if source.error is not None:
+            raise source.error
+        return wire.Served(
+            duration_s=duration_s,
+            cpu_s=cpu_s,
+            joules=joules_between(energy, energy_uj()),
+            peak_memory_bytes=peak_memory_bytes(),
+            disturbance=between(before, read_counters()),
+        )
+
+    def idle(self, request: wire.Idle) -> wire.Idled:
+        """Begin with a run: what spins afterwards is part of being idle."""
+        for infer in self.infers:
+            infer(self.mix.samples[0])
+        before_s = cpu_seconds()
+        time.sleep(request.duration_s)
+        return wire.Idled(cpu_s=cpu_seconds() - before_s)
+
+
+def _warm(infer: Infer, inputs: Tensors) -> None:
+    times: list[float] = []
+    deadline_s = time.perf_counter() + WARM_UP_MAX_S
+    while len(times) < WARM_UP_MAX_RUNS and time.perf_counter() < deadline_s:
+        started_s = time.perf_counter()
+        infer(inputs)
+        times.append(time.perf_counter() - started_s)
+        last = times[-3:]
+        if len(last) == 3 and max(last) <= min(last) * (1 + WARM_UP_SPREAD):
+            return
+
+
+def _repeat(
+    infer: Infer, batches: Sequence[Tensors], request: wire.ClosedLoop, barrier: threading.Barrier
+) -> list[float]:
+    times: list[float] = []
+    turns = cycle(batches)
+    barrier.wait()
+    deadline_s = time.perf_counter() + request.duration_s
+    while len(times) < request.min_runs or time.perf_counter() < deadline_s:
+        inputs = next(turns)
+        started_s = time.perf_counter()
+        infer(inputs)
+        times.append(time.perf_counter() - started_s)
+    return times
+
+
+def _together(calls: Sequence[Callable[[], T]]) -> list[T]:
+    """Run all calls at once, each in a thread of its own; the first error is raised."""
+    with ThreadPoolExecutor(len(calls)) as pool:
+        return [future.result() for future in [pool.submit(call) for call in calls]]
+
+
+def _demand_same(difference: str | None) -> None:
+    if difference is not None:
+        raise WrongOutputError(difference)
