@@ -1,10 +1,10 @@
-"""Outcomes made by hand, and queues with known answers, for tests of what is computed from them."""
+"""Outcomes made by hand, for tests of what is computed from them."""
 
 from collections.abc import Sequence
 
 import numpy as np
 
-from autotune.outcome import Disturbance, Flags, Measured, Samples
+from autotune.outcome import Disturbance, Measured, Samples
 
 QUIET = Disturbance(
     seconds=1.0,
@@ -51,21 +51,3 @@ def run_of(
         disturbance=QUIET,
         disturbed=[],
     )
-
-
-def queue(gaps_s: Samples, services_s: Samples, servers: int = 1) -> tuple[Samples, Flags]:
-    """First come, first served: sojourn times, and which found a server free.
-
-    Arrays of shape (queues, requests): many independent queues at once.
-    """
-    arrivals_s = np.cumsum(gaps_s, axis=1)
-    free_s = np.zeros((len(gaps_s), servers))
-    sojourn_s, fresh = np.empty_like(gaps_s), np.empty(gaps_s.shape, dtype=np.bool_)
-    rows = np.arange(len(gaps_s))
-    for i in range(gaps_s.shape[1]):
-        server = free_s.argmin(axis=1)
-        fresh[:, i] = free_s[rows, server] <= arrivals_s[:, i]
-        begun_s = np.maximum(arrivals_s[:, i], free_s[rows, server])
-        free_s[rows, server] = begun_s + services_s[:, i]
-        sojourn_s[:, i] = begun_s + services_s[:, i] - arrivals_s[:, i]
-    return sojourn_s, fresh
