@@ -128,13 +128,13 @@ def _looks(end_s: float) -> Iterator[float]:
 def main() -> None:
     """Print both tables."""
     runs = int(sys.argv[1]) if len(sys.argv) > 1 else 1000
-    _print_verdicts(runs)
     _print_coverage(runs)
+    _print_verdicts(runs)
 
 
 def _print_coverage(runs: int) -> None:
     """How often 95 % intervals hold the truth, and in how many runs an upper bound is claimed."""
-    print("\n| queue | requests | p50 | p95 | p99 | p99 bounded above |")
+    print("| queue | requests | p50 | p95 | p99 | p99 bounded above |")
     print("|---|---|---|---|---|---|")
     for kind in KINDS[:-1]:
         for requests in (2_000, 8_000, 25_000):
@@ -150,12 +150,14 @@ def _coverage(made: Runs, kind: Kind, quantile: float) -> tuple[float, float]:
         percentile_interval(sojourn_s[first:], 0, quantile, fresh=fresh[first:])
         for sojourn_s, fresh in zip(made.sojourn_s, made.fresh, strict=True)
     ]
-    holds = [(one.low or 0.0) <= truth_s <= (one.high or math.inf) for one in found]
+    # Half of an M/D/1 queue's requests take exactly one service time, give or take rounding.
+    low_s, high_s = truth_s * (1 - 1e-9), truth_s * (1 + 1e-9)
+    holds = [(one.low or 0.0) <= high_s and low_s <= (one.high or math.inf) for one in found]
     return float(np.mean(holds)), float(np.mean([one.high is not None for one in found]))
 
 
 def _print_verdicts(runs: int) -> None:
-    print("| queue | false pass | false fail | easy pass | s | hopeless fail | s |")
+    print("\n| queue | false pass | false fail | easy pass | s | hopeless fail | s |")
     print("|---|---|---|---|---|---|---|")
     for kind in KINDS:
         long = kind.utilisation > 0.75 or kind.burst_factor is not None

@@ -18,6 +18,10 @@ from autotune.outcome import Flags, Samples
 
 MIN_BATCHES = 8
 """Fewer batch means than this say nothing about correlation."""
+MIN_LONG_BATCHES = 20
+"""Longer batches than that make too few of them for a variance."""
+BATCH_SPANS = 10.0
+"""A span of so many times the inflation is nearly independent of the next."""
 MIN_CYCLES = 8
 """Likewise, fewer cycles."""
 LEVELS = (0.5, 0.75, 0.9, 0.95)
@@ -48,7 +52,7 @@ def dependence(latencies: Samples, fresh: Flags | None, levels: Samples) -> Depe
     share = exceeds.mean(axis=1)
     mixed = (share > 0) & (share < 1)
     spread = np.where(mixed, share * (1 - share), 1.0)
-    inflation = np.where(mixed, _of_batch_means(exceeds) / spread, 1.0)
+    inflation = np.where(mixed, _of_batch_means(exceeds, spread), 1.0)
     starts = np.arange(0, 1) if fresh is None else np.flatnonzero(fresh)
     starts = starts if len(starts) and starts[0] == 0 else np.concatenate([[0], starts])
     counts = np.add.reduceat(exceeds, starts, axis=1)
@@ -69,12 +73,22 @@ def lower_levels(latencies: Samples, below: float, quantile: float) -> Samples:
     return values[values < below]
 
 
-def _of_batch_means(exceeds: Samples) -> Samples:
-    """Batch size times the variance of batch means, per level."""
+def _of_batch_means(exceeds: Samples, spread: Samples) -> Samples:
+    """Return batch size times the variance of batch means over that of single requests, per level.
+
+    Batches shorter than `BATCH_SPANS` times the dependence that they show do not show all of it,
+    so longer ones are tried as well.
+    """
     count = exceeds.shape[1]
     size = max(1, int(np.sqrt(count)))
-    batches = count // size
-    if batches < MIN_BATCHES:
-        return np.zeros(exceeds.shape[0])
-    cut = exceeds[:, count - batches * size :].reshape(len(exceeds), batches, size)
+    if count // size < MIN_BATCHES:
+        return np.ones(len(exceeds))
+    found = _inflation_at(exceeds, size) / spread
+    longer = min(count // MIN_LONG_BATCHES, int(BATCH_SPANS * found.max()))
+    return np.maximum(found, _inflation_at(exceeds, longer) / spread) if longer > size else found
+
+
+def _inflation_at(exceeds: Samples, size: int) -> Samples:
+    batches = exceeds.shape[1] // size
+    cut = exceeds[:, exceeds.shape[1] - batches * size :].reshape(len(exceeds), batches, size)
     return np.asarray(size * np.var(cut.mean(axis=2), axis=1, ddof=1))

@@ -5,16 +5,14 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy.optimize import brentq
-from scipy.special import betainc
+from scipy.special import betainc, ndtri, stdtrit
 
 from autotune.outcome import Flags, Samples
-from autotune.stats.correlation import dependence, lower_levels
+from autotune.stats.correlation import BATCH_SPANS, dependence, lower_levels
 
-MIN_BEYOND = 8.0
+MIN_BEYOND = 10.0
 """Independent requests that must be expected beyond a percentile for an upper bound of it to hold
 in practice: with fewer, how strongly requests cluster cannot be told (tests/stats/coverage)."""
-DEPENDENCE_ERROR = 1.06
-"""The inflation is itself an estimate; (t / z)^2 at 40 degrees of freedom, after Student."""
 
 
 class Interval(NamedTuple):
@@ -50,8 +48,10 @@ def effective_count(
 ) -> float:
     """Return how many independent requests the run is worth for the share that exceeds `level`.
 
-    The largest inflation at `level` and at the levels below it, for few clusters beyond a high
-    level say little about their size.
+    The largest inflation at `level` and at the levels below it counts, for few clusters beyond a
+    high level say little about their size. The inflation is itself an estimate, from as many spans
+    of requests as are long enough to be nearly independent: hence the factor (t / z)^2 at so many
+    degrees of freedom, after Student.
 
     Args:
         latencies: in order of arrival, lost ones infinite.
@@ -61,7 +61,9 @@ def effective_count(
     """
     levels = np.append(lower_levels(latencies, level, quantile), level)
     inflation = float(dependence(latencies, fresh, levels).inflation.max())
-    return len(latencies) / (inflation if inflation == 1.0 else inflation * DEPENDENCE_ERROR)
+    spans = max(2.0, len(latencies) / (BATCH_SPANS * inflation))
+    uncertainty = float(stdtrit(spans, 0.975) / ndtri(0.975)) ** 2
+    return len(latencies) / (inflation if inflation == 1.0 else inflation * uncertainty)
 
 
 def percentile_interval(
