@@ -4,14 +4,14 @@ The question is about p, the long-run share of requests beyond the SLO's latency
 where p <= p0 = 1 - quantile. Each side is a mixture of likelihood ratios against p0, whose value
 stays below 1 / alpha with probability 1 - alpha at all times at once wherever its side is wrong
 (Ville's inequality; Robbins 1970, "Statistical methods related to the law of the iterated
-logarithm"; Wald 1945). One weight lies on p = 0, so a run without any request beyond the SLO
-passes after ln(2 / alpha) / p0 independent requests: 530 for a p99 at 99 %, where MLPerf LoadGen's
-test, which may be looked at once only, wants 459.
+logarithm"; Wald 1945). Half of the weight lies on p = 0, so a run without any request beyond the
+SLO passes after 500 independent requests for a p99 at 99 %, where MLPerf LoadGen's test, which may
+be looked at once only, wants 459.
 
 Requests in a queue are not independent, so both counts, requests and those beyond, are divided by
 how strongly they cluster (`autotune.stats.correlation`) before they enter. That makes the
 guarantee approximate; that it holds is shown by simulation (tests/stats/test_sequential.py, at
-length in benchmarks/sequential.py).
+length in benchmarks/sequential_study.py).
 """
 
 from typing import Literal, NamedTuple
