@@ -104,9 +104,10 @@ class Measured(Record, frozen=True, tag="measured", eq=False):
     def counted(self, lead_in_s: float) -> "Measured":
         """The same run without the requests scheduled before `lead_in_s`.
 
-        CPU time is cut in proportion to the requests that remain.
+        CPU time and energy are cut in proportion to the requests that remain.
         """
         keep = self.scheduled_s >= lead_in_s
+        share = float(np.mean(keep)) if len(keep) else 1.0
         return msgspec.structs.replace(
             self,
             scheduled_s=self.scheduled_s[keep],
@@ -115,7 +116,8 @@ class Measured(Record, frozen=True, tag="measured", eq=False):
             started_s=self.started_s[keep],
             finished_s=self.finished_s[keep],
             batch_size=self.batch_size[keep],
-            cpu_s=self.cpu_s * float(np.mean(keep)) if len(keep) else self.cpu_s,
+            cpu_s=self.cpu_s * share,
+            joules=None if self.joules is None else self.joules * share,
         )
 
 

@@ -9,6 +9,7 @@ from autotune.errors import UsageError
 _SECONDS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
 _DURATION = re.compile(r"\s*([-+]?[0-9]*\.?[0-9]+(?:e[-+]?[0-9]+)?)\s*([a-z]*)\s*", re.IGNORECASE)
 
+DAY_S = 86_400.0
 MAX_LOAD_RPS = 1e6
 """Above this many requests/s the schedule itself could not be issued by any replica here."""
 

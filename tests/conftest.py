@@ -9,6 +9,8 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from autotune.outcome import ModelInfo
+
 _RNG = np.random.default_rng(0)
 
 
@@ -108,6 +110,28 @@ def leaky(folder: Path) -> Path:
         ],
         [value("x", ["batch", 16])],
         [value("y", ["batch", 16])],
+    )
+
+
+@pytest.fixture
+def info() -> ModelInfo:
+    """What is known of a model that nobody loads."""
+    return ModelInfo(
+        inputs=[],
+        outputs=[],
+        sample_shapes={"x": [1, 4]},
+        sample_source="generated",
+        batchable=False,
+        batch_reason="input 'x' has a fixed first dimension of 1",
+        outputs_checked=True,
+        outputs_reason="synthetic",
+        footprint_bytes=100 << 20,
+        default_threads=2,
+        runtime="synthetic 1.0",
+        load_s=0.01,
+        run_s=0.01,
+        engine_batch_s=0.0,
+        engine_request_s=0.0,
     )
 
 

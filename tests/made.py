@@ -2,7 +2,9 @@
 
 from collections.abc import Sequence
 
+import msgspec
 import numpy as np
+from queueing import serve
 
 from autotune.outcome import Disturbance, Measured, Samples
 
@@ -50,4 +52,22 @@ def run_of(
         peak_memory_bytes=used[1],
         disturbance=QUIET,
         disturbed=[],
+    )
+
+
+def served_queue(arrivals_s: Samples, services_s: Samples) -> Measured:
+    """One replica serves in order of arrival; shapes (requests,)."""
+    gaps_s = np.diff(arrivals_s, prepend=0.0)
+    sojourn_s, _ = serve(gaps_s[None], services_s[None])
+    finished_s = arrivals_s + sojourn_s[0]
+    ready_s = np.concatenate([[0.0], finished_s[:-1]])
+    started_s = np.maximum(arrivals_s, ready_s)
+    return msgspec.structs.replace(
+        run_of(sojourn_s[0]),
+        scheduled_s=arrivals_s,
+        ready_s=ready_s,
+        claimed_s=started_s,
+        started_s=started_s,
+        finished_s=finished_s,
+        duration_s=float(finished_s[-1]),
     )

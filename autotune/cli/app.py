@@ -3,9 +3,11 @@
 0    answered
 1    answered, but the SLO is not met at every load asked for, or measurements will be spoilt
 2    a mistake in what was given; one line says which
+4    measured, but the SLO is undecided or the numbers are invalid
 130  interrupted (143 when terminated); the best so far was written where there was any
 """
 
+import io
 import signal
 import sys
 from types import FrameType
@@ -57,6 +59,9 @@ def _options(
 
 def main() -> None:
     """Run the command line and exit."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A model's name may hold letters that the terminal's encoding lacks.
+        sys.stdout.reconfigure(errors="replace")
     sys.exit(run(sys.argv[1:]))
 
 

@@ -33,12 +33,13 @@ def parse_slo(slo: str, percentile: float) -> "Slo":
     """
     from autotune.spec import Slo
 
-    if not 0 < percentile < 100:
-        raise UsageError(f"--percentile {percentile:g} must lie between 0 and 100, like 99")
     slo_s = parse_duration_s(slo, "--slo")
     if slo_s > MAX_SLO_S:
         raise UsageError(f"--slo {slo!r} is more than an hour: autotune is for online serving")
-    return Slo(latency_ms=slo_s * 1e3, percentile=percentile)
+    objective = Slo(latency_ms=slo_s * 1e3, percentile=percentile)
+    if not 0 < objective.quantile < 1:
+        raise UsageError(f"--percentile {percentile:.17g} must lie between 0 and 100, like 99")
+    return objective
 
 
 def parse_traffics(

@@ -19,14 +19,13 @@ from autotune.cli.options import (
     TraceOption,
 )
 from autotune.errors import UsageError
-from autotune.units import parse_duration_s
+from autotune.units import DAY_S, parse_duration_s
 
 if TYPE_CHECKING:
     from autotune.stages.measurement import Measurement, Side
     from autotune.stages.question import MeasureQuestion
 
 UNDECIDED = 4
-MAX_DURATION_S = 86_400.0
 
 
 def measure(
@@ -89,7 +88,7 @@ def measure(
     if not 50 <= confidence < 100:
         raise UsageError(f"--confidence {confidence:g} must be at least 50 and below 100, like 99")
     duration_s = parse_duration_s(duration, "--duration")
-    if duration_s > MAX_DURATION_S:
+    if duration_s > DAY_S:
         raise UsageError(f"--duration {duration!r} is more than a day")
     traffics, _ = parse_traffics(load, None, trace, arrivals)
     if traffics is None:
@@ -124,7 +123,7 @@ def _run(question: "MeasureQuestion", json: bool) -> int:
     if json:
         import msgspec
 
-        typer.echo(msgspec.json.format(msgspec.json.encode(found), indent=2).decode())
+        typer.echo(msgspec.json.format(msgspec.json.encode(found), indent=2))
     else:
         from autotune.cli.measured import print_measurement
 

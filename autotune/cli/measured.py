@@ -73,7 +73,7 @@ def _percentiles(side: Side) -> Table:
     columns = {"p50": summary.p50, "p95": summary.p95, "p99": summary.p99}
     table.add_column("latency, ms")
     for name in (*columns, "largest", "in SLO"):
-        table.add_column(name, justify="right", no_wrap=True)
+        table.add_column(name, justify="right")
     table.add_row(
         "measured",
         *(
@@ -94,25 +94,33 @@ def _interval(one: Percentile) -> str:
 
 
 def _print_histogram(console: Console, side: Side, slo: Slo) -> None:
-    """Bars of requests by latency; those beyond the SLO are marked, in colour and without."""
+    """Bars of requests by latency; those beyond the SLO are marked, in colour and without.
+
+    The share at the end of a line is of all requests up to there, lost ones among all.
+    """
     edges_ms, counts = side.histogram.edges_ms, side.histogram.counts
     if not counts:
         return
     console.print()
     block = "█" if console.encoding.lower().startswith("utf") else "#"
-    total, most = sum(counts), max(counts, default=1)
+    total, most = side.summary.requests, max(*counts, side.summary.lost)
     reached = 0
+
+    def bar(count: int) -> str:
+        return f"{block * max(round(_BAR * count / most), int(count > 0)):<{_BAR}} {count:>6,}"
+
     for low_ms, high_ms, count in zip(edges_ms, edges_ms[1:], counts, strict=False):
         reached += count
-        bar = block * max(round(_BAR * count / most), int(count > 0))
         over = low_ms > slo.latency_ms
         mark = " over" if over and count else ""
         console.print(
-            f"{format_ms(low_ms):>7} to {format_ms(high_ms):>6} ms {bar:<{_BAR}} {count:>6,} "
+            f"{format_ms(low_ms):>7} to {format_ms(high_ms):>6} ms {bar(count)} "
             f"{format_percent(reached / total):>6} %{mark}",
             style="red" if over else None,
             markup=False,
         )
+    if side.summary.lost:
+        console.print(f"{'lost':>20} {bar(side.summary.lost)}", style="red", markup=False)
 
 
 def _parts(side: Side, slo: Slo) -> Table:

@@ -79,7 +79,8 @@ def _percentile(one: Percentile, with_interval: bool) -> str:
 
 
 def _legend(tuned: TunedFile) -> str:
-    spoilt = [one for entry in tuned.policy if entry.measured for one in entry.measured.disturbed]
+    shown = [side for entry in tuned.policy for side in (entry.measured, entry.default) if side]
+    spoilt = [clause for side in shown for clause in side.disturbed]
     mark = f" *: disturbed: {spoilt[0]}; see autotune doctor." if spoilt else ""
     return (
         f"{tuned.model.name}, SLO {tuned.slo}, arrivals {tuned.arrivals}, "

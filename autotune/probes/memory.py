@@ -31,8 +31,11 @@ def available_memory_bytes(
     return min(rooms, default=None)
 
 
-def peak_memory_bytes() -> int:
+def peak_memory_bytes(status: Path = Path("/proc/self/status")) -> int:
     """Return the largest resident size that this process has had."""
+    if (peak_kib := read_table(status).get("VmHWM")) is not None:
+        return peak_kib * 1024
+    # On Linux this one would count what the parent used before it started this program.
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
 

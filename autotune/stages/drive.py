@@ -1,6 +1,7 @@
 """One configuration under one drawn schedule: the step that exploring and confirming share."""
 
 import time
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from autotune.arrivals import Traffic, draw
@@ -16,6 +17,9 @@ GRACE_SLOS = 4.0
 MIN_GRACE_S = 0.1
 """A request this late, or this many SLOs late, is lost for certain."""
 
+NEVER_QUIET = 4
+"""Windows, each disturbed in its repeat as well, after which no more is repeated."""
+
 ORDER = 1
 """Tells the seed of the order of requests from that of their arrivals."""
 
@@ -25,6 +29,27 @@ class Window(NamedTuple):
 
     seconds: float
     seed: tuple[int, ...]
+
+
+def lead_in_s(window_s: float) -> float:
+    """Return the seconds that are measured before a window, and not counted."""
+    return min(MAX_LEAD_IN_S, LEAD_IN_SHARE * window_s)
+
+
+def quieter(first: Measured, second: Measured) -> Measured:
+    """Return the run that was disturbed less: undisturbed before lightly disturbed."""
+    # Severity alone does not tell: not everything that disturbs a run has a share of CPU time.
+    return min(first, second, key=lambda run: (bool(run.disturbed), severity(run.disturbance)))
+
+
+def repeats_after(disturbed: Sequence[bool]) -> int:
+    """How often the next window deserves to be measured again, should it be disturbed.
+
+    Not at all on a machine that has not been quiet for several windows on end: then repeats would
+    only spend the time that the marked numbers need.
+    """
+    last = disturbed[-NEVER_QUIET:]
+    return 0 if len(last) == NEVER_QUIET and all(last) else 1
 
 
 def run_trial(
@@ -49,22 +74,19 @@ def run_trial(
         if not isinstance(best, Measured) or not best.disturbed:
             break
         again = _run_once(bench, config, traffic, window, judge)
-        if not isinstance(again, Measured):
-            best = again
-        else:
-            best = min(best, again, key=lambda run: severity(run.disturbance))
+        best = quieter(best, again) if isinstance(again, Measured) else again
     return best, time.monotonic() - started_s
 
 
 def _run_once(
     bench: Bench, config: ServingConfig, traffic: Traffic, window: Window, judge: Judge
 ) -> TrialOutcome:
-    lead_in_s = min(MAX_LEAD_IN_S, LEAD_IN_SHARE * window.seconds)
-    arrivals_s = draw(traffic, window.seconds + lead_in_s, window.seed)
+    uncounted_s = lead_in_s(window.seconds)
+    arrivals_s = draw(traffic, window.seconds + uncounted_s, window.seed)
     outcome = bench.measure(trial_spec(config, arrivals_s.tolist(), judge.slo, window.seed), judge)
-    if isinstance(outcome, Measured) and arrivals_s[-1] >= lead_in_s:
-        outcome = outcome.counted(lead_in_s)
-    return outcome
+    if not isinstance(outcome, Measured) or outcome.diverged or arrivals_s[-1] < uncounted_s:
+        return outcome  # What shows a queue growing is its growth, from the beginning.
+    return outcome.counted(uncounted_s)
 
 
 def trial_spec(

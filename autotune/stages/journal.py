@@ -4,10 +4,8 @@ from autotune.arrivals import Traffic
 from autotune.config_file import Phase, Trial
 from autotune.outcome import Failed, Measured, TrialOutcome
 from autotune.spec import ServingConfig, Slo
+from autotune.stages.drive import repeats_after
 from autotune.stats.summary import Summary, summarize
-
-NEVER_QUIET = 4
-"""Trials, each disturbed in its repeat as well, after which no more is repeated."""
 
 
 class Journal:
@@ -46,13 +44,8 @@ class Journal:
         return result
 
     def repeats(self) -> int:
-        """How often a disturbed window deserves to be measured again.
-
-        Not at all on a machine that has not been quiet for several trials on end: then repeats
-        would only spend the time that the marked numbers need.
-        """
-        last = [trial.measured for trial in self.trials if trial.measured][-NEVER_QUIET:]
-        return 0 if len(last) == NEVER_QUIET and all(one.disturbed for one in last) else 1
+        """How often the next window deserves to be measured again, should it be disturbed."""
+        return repeats_after([bool(one.measured.disturbed) for one in self.trials if one.measured])
 
     def runs(self, phase: Phase, traffic: Traffic, config: ServingConfig) -> list[Measured]:
         """Return the raw runs of a configuration at a load in one phase, in order."""

@@ -1,5 +1,6 @@
 """Measure one configuration, or two side by side, until there is a verdict."""
 
+import math
 import time
 from typing import NamedTuple
 
@@ -11,10 +12,18 @@ from autotune.outcome import Failed, Measured, ModelInfo, TrialOutcome
 from autotune.probes.memory import available_memory_bytes
 from autotune.space.feasible import infeasible_because
 from autotune.spec import ServingConfig
-from autotune.stages.drive import Window, run_trial, trial_spec
+from autotune.stages.drive import (
+    LEAD_IN_SHARE,
+    MAX_LEAD_IN_S,
+    Window,
+    lead_in_s,
+    quieter,
+    repeats_after,
+    run_trial,
+    trial_spec,
+)
 from autotune.stages.events import Looked, Observer, Said, Started
 from autotune.stages.question import MeasureQuestion
-from autotune.stats.disturbance import severity
 from autotune.stats.judge import Decision, Glimpse, Judge
 from autotune.stats.paired import MIN_ROUNDS
 from autotune.stats.sequential import LEAD_IN
@@ -72,10 +81,11 @@ def check_possible(question: MeasureQuestion, info: ModelInfo, memory_bytes: int
         UsageError: batches of a model that has no batch axis, or more replicas than memory holds.
     """
     for config in question.configs:
+        where = "--compare max-batch-size" if config is question.other else "--max-batch-size"
         if config.max_batch_size > 1 and not info.batchable:
             raise UsageError(
-                f"--max-batch-size {config.max_batch_size}: requests to this model cannot be "
-                f"batched: {info.batch_reason}"
+                f"{where} {config.max_batch_size}: requests to this model cannot be batched: "
+                f"{info.batch_reason}"
             )
         reason = infeasible_because(config.session_shape, info.footprint_bytes, memory_bytes)
         if reason is not None:
@@ -114,22 +124,21 @@ def measure_alone(question: MeasureQuestion, bench: Bench, observe: Observer) ->
     )
     started_s, left_s = time.monotonic(), question.duration_s
     best: Measured | None = None
-    for _ in range(ATTEMPTS):
+    for attempts_left in reversed(range(ATTEMPTS)):
         observe(Started(step=f"measuring {config.describe()}"))
         seconds = min(left_s, MAX_REQUESTS / traffic.load_rps)
         seed = (question.seed, 3)
         spec = trial_spec(config, draw(traffic, seconds, seed).tolist(), question.slo, seed)
         run = _demand(bench.measure(spec, _Watched(judge, observe)), config)
-        least = run if best is None else min(best, run, key=lambda one: severity(one.disturbance))
-        best = least
+        # What shows a queue growing is its growth, from the beginning.
+        run = run.counted(0.0 if run.diverged else LEAD_IN * min(run.duration_s, seconds))
+        best = run if best is None else quieter(best, run)
         left_s -= run.duration_s
-        if not best.disturbed or left_s < AGAIN_SHARE * run.duration_s:
+        if not (best.disturbed and attempts_left and left_s >= AGAIN_SHARE * run.duration_s):
             break
         observe(Said(text=f"disturbed: {run.disturbed[0]}; measuring again"))
     assert best is not None
-    # What shows a queue growing is its growth, from the beginning.
-    lead_in_s = 0.0 if best.diverged else LEAD_IN * min(best.duration_s, seconds)
-    return Runs(config, [best.counted(lead_in_s)], idle_cores, time.monotonic() - started_s)
+    return Runs(config, [best], idle_cores, time.monotonic() - started_s)
 
 
 def measure_rounds(question: MeasureQuestion, bench: Bench, observe: Observer) -> list[Runs]:
@@ -145,12 +154,15 @@ def measure_rounds(question: MeasureQuestion, bench: Bench, observe: Observer) -
     judge = Judge(question.slo, traffic.mean_rps, question.confidence, stop_when=STOP_ROUND_WHEN)
     started_s = time.monotonic()
     runs: list[list[Measured]] = [[], []]
+    disturbed: list[bool] = []
     for number in range(rounds):
         observe(Started(step=f"round {number + 1} of {rounds}, {window_s:.1f} s each"))
         window = Window(window_s, (question.seed, 4, number))
         for side in np.random.default_rng(window.seed).permutation(2):
-            outcome, _ = run_trial(bench, configs[side], traffic, window, judge, repeats=1)
+            repeats = repeats_after(disturbed)
+            outcome, _ = run_trial(bench, configs[side], traffic, window, judge, repeats)
             runs[side].append(_demand(outcome, configs[side]))
+            disturbed.append(bool(runs[side][-1].disturbed))
     seconds = (time.monotonic() - started_s) / 2
     return [
         Runs(config, mine, idle, seconds)
@@ -161,13 +173,15 @@ def measure_rounds(question: MeasureQuestion, bench: Bench, observe: Observer) -
 def _plan_rounds(question: MeasureQuestion) -> tuple[int, float]:
     """Return how many rounds, and how long a window is: rather longer windows than more rounds."""
     least_s = max(MIN_ROUND_S, question.traffic.seconds_for(ROUND_REQUESTS))
+    least_s += lead_in_s(least_s)
     rounds = min(MAX_ROUNDS, int(question.duration_s / (2 * least_s)))
     if rounds < MIN_ROUNDS:
         raise UsageError(
             f"--duration {question.duration_s:g}s is too short to compare: {MIN_ROUNDS} rounds of "
-            f"two windows at this load take {2 * MIN_ROUNDS * least_s:.0f} s"
+            f"two windows at this load take {math.ceil(2 * MIN_ROUNDS * least_s)} s"
         )
-    return rounds, question.duration_s / (2 * rounds)
+    whole_s = question.duration_s / (2 * rounds)
+    return rounds, max(whole_s / (1 + LEAD_IN_SHARE), whole_s - MAX_LEAD_IN_S)
 
 
 def _idle_cores(config: ServingConfig, bench: Bench) -> float:

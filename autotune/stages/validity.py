@@ -1,5 +1,6 @@
 """May the numbers be believed? Reasons why not, and what to do about each. Pure."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -11,7 +12,7 @@ from autotune.stats.disturbance import throttled_because
 from autotune.stats.percentiles import effective_count, percentile
 from autotune.stats.sequential import Evidence, factor_to_decide
 from autotune.stats.summary import disturbances, offered
-from autotune.units import format_ms, format_rps
+from autotune.units import DAY_S, format_ms, format_rps
 
 LATE_ISSUE_MS = 1.0
 """A request that its replica noticed later than this was not issued on time ..."""
@@ -20,8 +21,12 @@ LATE_ISSUE_SLO_SHARE = 0.05
 DRIFT_DEVIATIONS = 4.0
 """Between the halves of a run, of the share above the median (after Geweke 1992, whose diagnostic
 compares the means of early and late parts). Looked at once, wrong once in 16,000."""
+UNEVEN = 2.0
+"""Bursts whose lengths are exponential tell half of what even ones would."""
 DRIFT_MIN_WORTH = 40.0
 """Independent requests below which halves tell nothing."""
+FURTHER = 100
+"""Times as long a run, from which on it is asked again how much longer it must be."""
 QUIETER = "repeat on a quieter machine; `autotune doctor` says what disturbs this one"
 
 
@@ -32,7 +37,11 @@ def ceiling_rps(info: ModelInfo, config: ServingConfig) -> float:
 
 
 def judge_validity(
-    runs: Sequence[Measured], slo: Slo, load: tuple[float, float], result: SloResult
+    runs: Sequence[Measured],
+    slo: Slo,
+    load: tuple[float, float],
+    result: SloResult,
+    cycles: float = math.inf,
 ) -> Validity:
     """Return whether the runs of one configuration may be believed.
 
@@ -41,12 +50,13 @@ def judge_validity(
         slo: the objective.
         load: requests/s in the long run, and what the harness can issue.
         result: the SLO's verdict.
+        cycles: how often the traffic went through its bursts or gaps; infinite where it has none.
     """
     found = [
         *_beyond_the_ceiling(load),
         *(_late(runs, slo) if load[0] <= load[1] else []),
         *((clause, QUIETER) for clause in disturbances(runs)),
-        *(_drift(runs, slo) if result.stopped != "diverged" else []),
+        *(_drift(runs, cycles) if result.stopped != "diverged" else []),
     ]
     steps = list(dict.fromkeys(step for _, step in found))
     throttled = [clause for run in runs if (clause := throttled_because(run.disturbance))]
@@ -84,13 +94,16 @@ def _late(runs: Sequence[Measured], slo: Slo) -> list[tuple[str, str]]:
     ]
 
 
-def _drift(runs: Sequence[Measured], slo: Slo) -> list[tuple[str, str]]:
-    """Say whether latency in the second half of the requests is another than in the first."""
+def _drift(runs: Sequence[Measured], cycles: float) -> list[tuple[str, str]]:
+    """Say whether latency in the second half of the requests is another than in the first.
+
+    Requests of one burst share its fate, so that a run is worth no more than its bursts.
+    """
     latencies_s, fresh = offered(runs)
     if not len(latencies_s):
         return []
     median_s = float(np.median(latencies_s))
-    worth = effective_count(latencies_s, fresh, median_s, 0.5)
+    worth = min(effective_count(latencies_s, fresh, median_s, 0.5), cycles / UNEVEN)
     if not np.isfinite(median_s) or worth < DRIFT_MIN_WORTH:
         return []
     halves = np.array_split(latencies_s, 2)
@@ -113,11 +126,30 @@ def _median_ms(latencies_s: Samples) -> str:
 
 def how_to_decide(seen: Evidence, slo: Slo, result: SloResult, seconds: float) -> str:
     """Return what would settle an undecided SLO after `seconds` of measuring."""
-    factor = factor_to_decide(seen, slo, result.confidence)
+    if not seen.requests:
+        return "no request was judged: measure for longer, or at a higher load"
+    factor = _factor_to_decide(seen, slo, result.confidence)
     if factor is None:
         return (
             f"p{slo.percentile:g} is too close to {slo.latency_ms:g} ms to decide: choose another "
             "SLO, a lower load, or a lower --confidence"
         )
     longer_s = max(1.0, 1.2 * factor * seconds)
+    if longer_s > DAY_S:
+        return (
+            f"to decide would take about {longer_s / 3600:,.0f} hours: choose a higher load, a "
+            "lower --percentile, or a lower --confidence"
+        )
     return f"measure for about {longer_s:,.0f} s to decide (--duration {longer_s:.0f}s)"
+
+
+def _factor_to_decide(seen: Evidence, slo: Slo, confidence: float) -> float | None:
+    """Look further than a hundred times ahead: few requests are not the same as a close call."""
+    factor = factor_to_decide(seen, slo, confidence)
+    if factor is not None:
+        return factor
+    longer = seen._replace(
+        requests=FURTHER * seen.requests, over=FURTHER * seen.over, clusters=FURTHER * seen.clusters
+    )
+    factor = factor_to_decide(longer, slo, confidence)
+    return None if factor is None else FURTHER * factor

@@ -1,5 +1,6 @@
 """Weigh what was measured: verdicts, validity and differences, as one record."""
 
+import math
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -7,12 +8,13 @@ from pathlib import Path
 import msgspec
 
 from autotune import model_file
-from autotune.outcome import ModelInfo, Stopped
+from autotune.outcome import Measured, ModelInfo, Stopped
+from autotune.patterns import Trace
 from autotune.probes.machine import this_machine
 from autotune.spec import Slo
 from autotune.stages.measurement import Difference, Measurement, Side, SloAnswer, SloResult
 from autotune.stages.question import MeasureQuestion
-from autotune.stages.single import Runs
+from autotune.stages.single import CYCLES_TO_PASS, Runs
 from autotune.stages.validity import ceiling_rps, how_to_decide, judge_validity
 from autotune.stats.breakdown import after_idle, histogram, parts_of
 from autotune.stats.paired import Comparison, comparable_quantile, compare_cpu, compare_latency
@@ -46,7 +48,7 @@ def _side(question: MeasureQuestion, info: ModelInfo, one: Runs) -> Side:
     seen = evidence(*offered(one.runs), slo)
     result = slo_result(one, seen, question)
     load = (question.traffic.mean_rps, ceiling_rps(info, one.config))
-    validity = judge_validity(one.runs, slo, load, result)
+    validity = judge_validity(one.runs, slo, load, result, _cycles(one, question))
     steps = [*validity.next_steps, *_after_verdict(question, one, seen, result)]
     return Side(
         config=one.config,
@@ -58,7 +60,7 @@ def _side(question: MeasureQuestion, info: ModelInfo, one: Runs) -> Side:
         histogram=histogram(one.runs),
         after_idle=after_idle(one.runs),
         idle_cores=one.idle_cores,
-        served_rps=sum(run.served for run in one.runs) / sum(run.duration_s for run in one.runs),
+        served_rps=_served_rps(one.runs),
         windows=len(one.runs),
         seconds=round(one.seconds, 2),
     )
@@ -70,12 +72,21 @@ def _after_verdict(
     """What to do where the SLO is missed or undecided."""
     if result.answer == "UNDECIDED":
         # `--duration` is shared by all that is measured.
-        seconds = len(question.configs) * sum(run.duration_s for run in one.runs)
+        sides = len(question.configs)
+        if decide(seen, question.slo, question.confidence) == "pass":
+            longer_s = 1.2 * sides * _seconds_to_pass(question)
+            return [
+                f"{question.traffic.pattern.describe()} must be seen {CYCLES_TO_PASS:g} times "
+                f"around: measure for about {longer_s:,.0f} s (--duration {longer_s:.0f}s)"
+            ]
+        seconds = sides * _seconds(one)
         return [how_to_decide(seen, question.slo, result, seconds)]
     if result.answer == "FAIL":
+        slo = question.slo
+        percentile = "" if slo.percentile == 99 else f"--percentile {slo.percentile:g} "
         return [
             f"look for a configuration that meets it: autotune search {question.name} --slo "
-            f"{question.slo.latency_ms:g}ms --load {question.traffic.load_rps:g}"
+            f"{slo.latency_ms:g}ms {percentile}--load {question.traffic.load_rps:g}"
         ]
     return []
 
@@ -84,6 +95,8 @@ def slo_result(one: Runs, seen: Evidence, question: MeasureQuestion) -> SloResul
     """Return the verdict at which the run stopped, or that of all that was measured."""
     stopped: Stopped = "diverged" if any(run.diverged for run in one.runs) else one.runs[-1].stopped
     answer = _STOPPED.get(stopped) or _DECIDED[decide(seen, question.slo, question.confidence)]
+    if stopped == "ended" and answer == "PASS" and _seconds(one) < _seconds_to_pass(question):
+        answer = "UNDECIDED"
     divisor = seen.fail_divisor if answer == "FAIL" else seen.pass_divisor
     return SloResult(
         answer=answer,
@@ -93,6 +106,29 @@ def slo_result(one: Runs, seen: Evidence, question: MeasureQuestion) -> SloResul
         independent=round(seen.requests / divisor, 1),
         stopped=stopped,
     )
+
+
+def _seconds(one: Runs) -> float:
+    return sum(run.duration_s for run in one.runs)
+
+
+def _cycles(one: Runs, question: MeasureQuestion) -> float:
+    """How often the traffic went through what it does; a trace does it once, in any window."""
+    if isinstance(question.traffic.pattern, Trace):
+        return len(one.runs)
+    cycle_s = question.traffic.cycle_s
+    return _seconds(one) / cycle_s if cycle_s else math.inf
+
+
+def _seconds_to_pass(question: MeasureQuestion) -> float:
+    """Traffic that changes its mind must have been seen for this long before it may pass."""
+    return CYCLES_TO_PASS * question.traffic.cycle_s
+
+
+def _served_rps(runs: Sequence[Measured]) -> float:
+    """Requests answered per second; what a lead-in cut away is neither counted nor timed."""
+    counted_s = sum(run.duration_s - float(run.scheduled_s[:1].sum()) for run in runs)
+    return sum(run.served for run in runs) / counted_s
 
 
 def _differences(slo: Slo, first: Runs, second: Runs) -> list[Difference]:

@@ -1,14 +1,16 @@
 """What a run's latencies are made of: their histogram, and where their time went."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
 
 from autotune.outcome import Flags, Measured, Samples
 from autotune.spec import Record
-from autotune.stats.percentiles import rank_of
 
 MIN_BINS, MAX_BINS = 4, 16
+LEAST_MS = 1e-6
+"""A clock of nanoseconds tells no less; the logarithm of zero is nowhere."""
 IDLE_S = 0.5
 """Clocks and thread pools have fallen asleep by then."""
 MIN_AFTER_IDLE = 3
@@ -49,7 +51,8 @@ def histogram(runs: Sequence[Measured]) -> Histogram:
         return Histogram(edges_ms=[], counts=[])
     low, high = float(latency_ms.min()), float(latency_ms.max())
     bins = min(MAX_BINS, max(MIN_BINS, round(len(latency_ms) ** 0.5)))
-    edges = np.geomspace(low, max(high, low * 1.001), bins + 1)
+    least = max(low, LEAST_MS)
+    edges = np.geomspace(least, max(high, least * 1.001), bins + 1)
     edges[0], edges[-1] = low, max(high, edges[-1])  # rounding must not leave the ends out
     counts, _ = np.histogram(latency_ms, edges)
     return Histogram(edges_ms=edges.tolist(), counts=counts.tolist())
@@ -60,8 +63,8 @@ def parts_of(runs: Sequence[Measured], slowest: float = 1.0) -> Parts:
     latency_s = _joined([run.latency_s for run in runs])
     if not len(latency_s):
         return Parts(issue_lateness_ms=0.0, queueing_ms=0.0, batch_wait_ms=0.0, service_ms=0.0)
-    first = rank_of(1 - slowest, len(latency_s)) - 1
-    chosen = np.argsort(latency_s, kind="stable")[first:]
+    count = max(1, math.floor(slowest * len(latency_s) + 1e-9))  # of 100, 1 % is one, not two
+    chosen = np.argsort(latency_s, kind="stable")[-count:]
 
     def mean_ms(parts: list[Samples]) -> float:
         return float(_joined(parts)[chosen].mean() * 1e3)

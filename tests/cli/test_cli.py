@@ -72,7 +72,8 @@ def test_every_mistake_gets_one_line_and_exit_code_2(
 
 def test_help_and_version_load_no_runtime_and_no_pandas() -> None:
     script = (
-        "import sys; from autotune.cli.app import run; run(['--help']); run(['search', '--help'])\n"
+        "import sys; from autotune.cli.app import run; run(['--help'])\n"
+        "run(['search', '--help']); run(['measure', '--help'])\n"
         "heavy = {'onnxruntime', 'torch', 'pandas', 'scipy', 'numpy'} & set(sys.modules)\n"
         "assert not heavy, heavy"
     )

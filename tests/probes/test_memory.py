@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -137,3 +139,15 @@ def test_v1_page_cache_of_children_counts_as_free(tmp_path: Path) -> None:
     (group / "memory.stat").write_text("inactive_file 0\ntotal_inactive_file 500\n")
     (tmp_path / "proc").write_text("5:memory:/\n")
     assert available_memory_bytes(tmp_path / "cg", tmp_path / "proc", tmp_path / "none") == 600
+
+
+def test_what_the_parent_has_used_is_not_the_childs_peak() -> None:
+    held = np.ones(400 * MIB // 8)
+    script = "from autotune.probes.memory import peak_memory_bytes; print(peak_memory_bytes())"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert MIB < int(done.stdout) < held.nbytes
+
+
+def test_where_the_kernel_has_no_status_file_the_peak_is_asked_for(tmp_path: Path) -> None:
+    assert peak_memory_bytes(tmp_path / "status") >= peak_memory_bytes() // 2
