@@ -106,13 +106,14 @@ class ScheduleSource:
     def complete(self, batch: Batch, outputs: list[Tensors], started_s: float) -> None:
         """Log the batch; the outputs themselves are dropped."""
         log, start_s = self._log, float(self._log.control[0])
+        finished_s = log.elapsed_s  # first, for keeping the log is not serving
         rows = slice(batch.first, batch.first + len(outputs))
         log.ready_s[rows] = batch.ready_s
         log.claimed_s[rows] = batch.claimed_s
         log.started_s[rows] = started_s - start_s
         log.batch_size[rows] = len(outputs)
         # Last, for a reader takes a request that is finished to be known.
-        log.finished_s[rows] = log.elapsed_s
+        log.finished_s[rows] = finished_s
 
     def fail(self, batch: Batch, error: Exception) -> None:
         """End the run: a configuration that cannot answer is not measured further."""
