@@ -22,7 +22,7 @@ from autotune.errors import UsageError
 from autotune.units import DAY_S, parse_duration_s
 
 if TYPE_CHECKING:
-    from autotune.stages.measurement import Measurement, Side
+    from autotune.stages.measurement import Measurement
     from autotune.stages.question import MeasureQuestion
 
 UNDECIDED = 4
@@ -132,7 +132,7 @@ def _run(question: "MeasureQuestion", json: bool) -> int:
 
 
 def _exit_code(found: "Measurement") -> int:
-    first: Side = found.sides[0]
-    if not first.validity.valid or first.slo.answer == "UNDECIDED":
+    answer = found.sides[0].slo.answer
+    if answer == "UNDECIDED" or not all(side.validity.valid for side in found.sides):
         return UNDECIDED
-    return 0 if first.slo.answer == "PASS" else 1
+    return 0 if answer == "PASS" else 1

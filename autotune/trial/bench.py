@@ -14,7 +14,6 @@ from autotune.trial.watch import Watch
 
 LOAD_TIMEOUT_S = 600.0
 """A model of many gigabytes from a cold disk may take minutes; more is a hang."""
-_GRACE_S = 15.0
 MAX_CHILDREN = 6
 """Idle sessions cost memory but no time; returning to one saves loading it again."""
 
@@ -86,7 +85,8 @@ class Bench:
         if isinstance(child, Failed):
             return child
         watch = Watch(trial, child.share_log(len(trial.arrivals_s)), judge)
-        timeout_s = trial.arrivals_s[-1] + trial.grace_s + _GRACE_S
+        # Warming up large batches of a slow model takes its time; from then on the watch is kept.
+        timeout_s = LOAD_TIMEOUT_S + trial.arrivals_s[-1] + trial.grace_s
         reply = self._ask(trial.config.session_shape, wire.OpenLoop(trial=trial), timeout_s, watch)
         if isinstance(reply, wire.Served):
             return watch.measured(reply)

@@ -14,10 +14,14 @@ from autotune.outcome import Failed, FailureKind
 from autotune.request_log import RequestLog, share_log
 from autotune.trial import wire
 
-Meanwhile = Callable[[], float]
-"""Looks at a run under way; returns the seconds until its next look."""
+Meanwhile = Callable[[], float | None]
+"""Looks at a run under way; returns the seconds until its next look, None where it hangs."""
 
 _STDERR_TAIL_BYTES = 2000
+
+
+def _until(deadline_s: float) -> float:
+    return max(0.0, deadline_s - time.monotonic())
 
 
 class Child:
@@ -55,17 +59,18 @@ class Child:
     ) -> wire.Reply:
         """Send a request and wait for its reply; call `meanwhile` now and then until it comes.
 
-        `meanwhile` returns the seconds after which it wants to be called again.
+        `meanwhile` returns the seconds after which it wants to be called again, None to give up.
         A child that dies, hangs or talks nonsense is killed and becomes a `Failed` reply.
         """
         try:
             self._pipe.send_bytes(wire.encode(request))
             deadline_s = time.monotonic() + timeout_s
-            nap_s = timeout_s if meanwhile is None else 0.0
-            while not self._pipe.poll(min(nap_s, max(0.0, deadline_s - time.monotonic()))):
-                if time.monotonic() >= deadline_s:
+            nap_s: float | None = timeout_s if meanwhile is None else 0.0
+            while nap_s is None or not self._pipe.poll(min(nap_s, _until(deadline_s))):
+                if nap_s is None or not _until(deadline_s):
                     self.close()
-                    return Failed(kind="timeout", detail=f"no answer within {timeout_s:.0f} s")
+                    waited_s = timeout_s - _until(deadline_s)
+                    return Failed(kind="timeout", detail=f"no answer within {waited_s:.0f} s")
                 nap_s = timeout_s if meanwhile is None else meanwhile()
             return wire.decode_reply(self._pipe.recv_bytes())
         except (EOFError, OSError):

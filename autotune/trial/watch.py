@@ -12,6 +12,8 @@ from autotune.stats.disturbance import disturbed_because
 from autotune.stats.judge import Decides, Decision, Glimpse
 from autotune.trial import wire
 
+HANG_S = 15.0
+"""After the last request is lost for certain, what executes may still take so long."""
 _FIRST_LOOK_S = 0.2
 _GROWTH = 0.1
 """Looks are spaced by this share of the run so far: each costs CPU time on the machine under
@@ -30,12 +32,17 @@ class Watch:
         self.decision: Decision = "go_on"
         self._offered_until_s = math.inf
 
-    def __call__(self) -> float:
-        """Look once, stop the run where that is due, and return the seconds to the next look."""
+    def __call__(self) -> float | None:
+        """Look once, stop the run where that is due, and return the seconds to the next look.
+
+        None where the run should have ended long ago.
+        """
         elapsed_s = self._log.elapsed_s
         if math.isnan(elapsed_s):
             return _FIRST_LOOK_S / 4
-        last_s = min(self._scheduled_s[-1], self._log.stop_after_s)
+        last_s = min(self._scheduled_s[-1], self._offered_until_s)
+        if elapsed_s > last_s + self._trial.grace_s + HANG_S:
+            return None
         if elapsed_s > last_s + self._trial.grace_s:
             self._stop(elapsed_s, drain=False)
         elif self._judge is not None and self.decision == "go_on":

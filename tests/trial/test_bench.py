@@ -14,7 +14,7 @@ from autotune.errors import ModelError
 from autotune.outcome import Failed, Measured, ServiceTimes
 from autotune.spec import ModelSpec, ServingConfig, Slo, TrialSpec
 from autotune.stats.judge import Judge
-from autotune.trial import bench as bench_module
+from autotune.trial import watch as watch_module
 from autotune.trial.bench import Bench
 from autotune.trial.wire import ClosedLoop
 
@@ -169,7 +169,7 @@ def test_a_child_that_dies_is_a_failed_trial_and_the_bench_goes_on(
 
 
 def test_a_child_that_hangs_is_killed(mlp: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bench_module, "_GRACE_S", 0.5)
+    monkeypatch.setattr(watch_module, "HANG_S", 0.5)
     with Bench(ModelSpec(path=str(mlp))) as bench:
         bench.measure(trial(duration_s=0.1))
         stopper = kill_soon(bench, signal.SIGSTOP)
