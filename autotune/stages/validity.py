@@ -100,13 +100,18 @@ def _drift(runs: Sequence[Measured], cycles: float) -> list[tuple[str, str]]:
     Requests of one burst share its fate, so that a run is worth no more than its bursts.
     """
     latencies_s, fresh = offered(runs)
-    if not len(latencies_s):
+    if len(latencies_s) < 2:
         return []
     median_s = float(np.median(latencies_s))
-    worth = min(effective_count(latencies_s, fresh, median_s, 0.5), cycles / UNEVEN)
+    halves = np.array_split(latencies_s, 2)
+    # Each by itself: the step between them would pass for dependence.
+    worth = sum(
+        effective_count(half, new, float(np.median(half)), 0.5)
+        for half, new in zip(halves, np.array_split(fresh, 2), strict=True)
+    )
+    worth = min(worth, cycles / UNEVEN)
     if not np.isfinite(median_s) or worth < DRIFT_MIN_WORTH:
         return []
-    halves = np.array_split(latencies_s, 2)
     shares = [float(np.mean(half > median_s)) for half in halves]
     deviation = abs(shares[0] - shares[1]) / np.sqrt(4 * 0.25 / worth)
     if deviation <= DRIFT_DEVIATIONS:

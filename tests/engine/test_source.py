@@ -79,7 +79,7 @@ def test_an_abandoned_schedule_ends_with_requests_waiting() -> None:
 def test_requests_of_other_shapes_close_a_batch_when_they_arrive() -> None:
     samples: list[Tensors] = [{"x": np.zeros((1, 2))}, {"x": np.zeros((1, 5))}]
     source = ScheduleSource([0.0] * 6, samples, new_log(6), order=[0, 0, 1, 0, 1, 1])
-    sizes = [len(batch.inputs) for batch in iter(lambda: source.take(4, 30.0), None)]
+    sizes = [len(batch.inputs) for batch in iter(lambda: source.take(4, 0.05), None)]
     assert sizes[:3] == [2, 1, 1]
 
 
