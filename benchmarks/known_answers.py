@@ -3,6 +3,7 @@
 `python benchmarks/known_answers.py` serves M/D/1, M/D/2 and M/D/4 queues with the engine that
 measures and serves real models. The model sleeps, so that replicas do not compete for this
 machine's cores; the service time in the formula is the mean that was logged, for sleeps wake late.
+So do replicas that wait for an arrival: theory knows no such lateness of issue, so it is shown.
 """
 
 import time
@@ -53,15 +54,16 @@ def main() -> None:
         arrivals_s, log = run(replicas, load_rps)
         kept = arrivals_s >= LEAD_IN_S
         latency_s = (log.finished_s - arrivals_s)[kept]
-        fresh: Flags = (log.ready_s <= arrivals_s)[kept]
+        fresh: Flags = log.ready_s <= arrivals_s
+        late_s = log.claimed_s - np.maximum(arrivals_s, log.ready_s)
         service_s = float(np.mean(log.finished_s - log.started_s))
         for quantile in QUANTILES:
             exact_s = mdc_quantile_s(load_rps, service_s, replicas, quantile)
-            found = percentile_interval(latency_s, 0, quantile, fresh=fresh)
+            found = percentile_interval(latency_s, 0, quantile, fresh=fresh[kept])
             print(
                 f"| M/D/{replicas} | {load_rps * service_s / replicas:.0%} | {len(latency_s):,} "
                 f"| p{100 * quantile:g} | {exact_s * 1e3:.2f} | {_ms(found)} "
-                f"| {found.value / exact_s:.3f} |",
+                f"| {found.value / exact_s:.3f} | {np.median(late_s[kept & fresh]) * 1e3:.2f} |",
                 flush=True,
             )
 
