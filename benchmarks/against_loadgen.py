@@ -6,7 +6,7 @@ serves that schedule, request for request, and LoadGen's trace must show it to 1
 latency from the scheduled arrival. LoadGen's system under test is a queue and one thread per
 replica. Percentiles are of all rounds together, with 95 % intervals; ratios are paired by round.
 
-`python benchmarks/against_loadgen.py` takes 13 minutes; it needs `pip install
+`python benchmarks/against_loadgen.py` takes 13 minutes by default; it needs `pip install
 '.[bench]'`. For PP-OCR's classifier of text direction, `pip install --no-deps rapidocr_onnxruntime`
 and `--model rapidocr_onnxruntime:ch_ppocr_mobile_v2.0_cls_infer.onnx --shape x=1x3x48x192`.
 """
@@ -33,6 +33,7 @@ from fresh import spread as spread_of
 from autotune.engine.source import Tensors
 from autotune.outcome import Flags, Measured, Samples
 from autotune.spec import ModelSpec, ServingConfig, SessionShape, TrialSpec
+from autotune.stats.paired import Comparison, compare_rounds
 from autotune.stats.percentiles import Interval, percentile, percentile_interval
 from autotune.stats.summary import fresh_of
 from autotune.trial.bench import Bench
@@ -179,12 +180,17 @@ def _show(interval: Interval) -> str:
     return f"{interval.value:.2f} ({low} to {high})"
 
 
+def _ratio(found: Comparison) -> str:
+    low, high = ("?" if b is None else f"{b:.2f}" for b in (found.low, found.high))
+    return f"{found.ratio:.2f} ({low} to {high})"
+
+
 def _print_latencies(results: dict[float, list[tuple[Served, Served]]]) -> None:
     print(
         "| load | requests | percentile | LoadGen ms (95 % interval) | autotune ms (95 % interval) "
-        "| autotune / LoadGen by round (range) | within each other's intervals |"
+        "| autotune / LoadGen by round (95 %) | within each other's intervals | by rounds |"
     )
-    print("|---|---|---|---|---|---|---|")
+    print("|---|---|---|---|---|---|---|---|")
     for load_rps, rounds in results.items():
         theirs, ours = zip(*rounds, strict=True)
         requests = sum(len(run.latency_s) for run in ours)
@@ -194,10 +200,12 @@ def _print_latencies(results: dict[float, list[tuple[Served, Served]]]) -> None:
                 percentile(b.latency_s, 0, quantile) / percentile(a.latency_s, 0, quantile)
                 for a, b in rounds
             ]
+            by_rounds = compare_rounds(np.log(ratios))
             agree = "yes" if _holds(their, our.value) and _holds(our, their.value) else "no"
             print(
                 f"| {load_rps:g}/s | {requests} | p{100 * quantile:g} | {_show(their)} | "
-                f"{_show(our)} | {spread_of(ratios)} | {agree} |"
+                f"{_show(our)} | {_ratio(by_rounds)} | {agree} "
+                f"| {'differs' if by_rounds.differs else 'noise'} |"
             )
 
 

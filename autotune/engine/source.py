@@ -73,7 +73,17 @@ class ScheduleSource:
         self._samples = samples
         self._order = [i % len(samples) for i in range(count)] if order is None else list(order)
         self._stackable_until = _stackable_until(samples, self._order)
-        self._log = log
+        # Ready, claimed, started, batch size, finished: last what a reader takes to mean known.
+        self._columns = (
+            log.ready_s,
+            log.claimed_s,
+            log.started_s,
+            log.batch_size,
+            log.finished_s,
+        )
+        # A cell of a memoryview is read and set in a fifth of the time that numpy takes for it.
+        self._cells = tuple(memoryview(column) for column in self._columns)
+        self._control = memoryview(log.control)
         self._next = 0
         self.error: Exception | None = None
         log.start_clock()
@@ -84,13 +94,13 @@ class ScheduleSource:
         A batch is full, too, when the request that comes next has other shapes.
         """
         first, arrivals_s = self._next, self._arrivals_s
-        ready_s = self._log.elapsed_s
+        ready_s = self._elapsed_s()
         if first == len(arrivals_s) or self.error is not None:
             return None
         due_s = arrivals_s[first]
         if not self._sleep_until(due_s, due_s):
             return None
-        claimed_s = self._log.elapsed_s
+        claimed_s = self._elapsed_s()
         past = first + 1
         if max_batch_size > 1:
             limit = min(first + max_batch_size, self._stackable_until[first])
@@ -98,31 +108,35 @@ class ScheduleSource:
             closing = min(first + max_batch_size - 1, limit)
             full_s = arrivals_s[closing] if closing < len(arrivals_s) else float("inf")
             self._sleep_until(min(full_s, due_s + batch_timeout_s), due_s)
-            past = max(past, bisect_right(arrivals_s, self._log.elapsed_s, first, limit))
+            past = max(past, bisect_right(arrivals_s, self._elapsed_s(), first, limit))
         self._next = past
         inputs = [self._samples[self._order[i]] for i in range(first, past)]
         return Batch(first, inputs, [], ready_s, claimed_s)
 
     def complete(self, batch: Batch, outputs: list[Tensors], started_s: float) -> None:
         """Log the batch; the outputs themselves are dropped."""
-        log, start_s = self._log, float(self._log.control[0])
-        finished_s = log.elapsed_s  # first, for keeping the log is not serving
-        rows = slice(batch.first, batch.first + len(outputs))
-        log.ready_s[rows] = batch.ready_s
-        log.claimed_s[rows] = batch.claimed_s
-        log.started_s[rows] = started_s - start_s
-        log.batch_size[rows] = len(outputs)
-        # Last, for a reader takes a request that is finished to be known.
-        log.finished_s[rows] = finished_s
+        finished_s = self._elapsed_s()  # first, for keeping the log is not serving
+        first, size = batch.first, len(outputs)
+        started_s -= self._control[0]
+        values = (batch.ready_s, batch.claimed_s, started_s, float(size), finished_s)
+        if size == 1:
+            for cells, value in zip(self._cells, values, strict=True):
+                cells[first] = value
+        else:
+            for column, value in zip(self._columns, values, strict=True):
+                column[first : first + size] = value
 
     def fail(self, batch: Batch, error: Exception) -> None:
         """End the run: a configuration that cannot answer is not measured further."""
         self.error = error
 
+    def _elapsed_s(self) -> float:
+        return time.perf_counter() - self._control[0]
+
     def _sleep_until(self, moment_s: float, due_s: float) -> bool:
         """Return False, maybe early, where the request due at `due_s` is not to be taken."""
-        while due_s <= self._log.stop_after_s:
-            wait_s = moment_s - self._log.elapsed_s
+        while due_s <= self._control[1]:
+            wait_s = moment_s - self._elapsed_s()
             if wait_s <= 0:
                 return True
             time.sleep(min(wait_s, NAP_S))

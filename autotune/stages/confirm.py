@@ -1,11 +1,9 @@
 """Confirm: the finalists against the runtime's default, interleaved, under the same arrivals."""
 
-import numpy as np
-
 from autotune.outcome import Failed
 from autotune.spec import RUNTIME_DEFAULT, ServingConfig
 from autotune.stages.context import Context
-from autotune.stages.drive import Window, run_trial
+from autotune.stages.drive import Window, order_of_round, run_trial
 from autotune.stages.events import Said, Started, Tried
 from autotune.stages.survey import Ground, best_predicted
 from autotune.stats.judge import Decision, Judge
@@ -78,18 +76,13 @@ def confirm(context: Context, ground: Ground, strategy: Strategy) -> None:
             _warn_of_short_runs(context, ground, windows_s)
         for load in range(len(ground.traffics)):
             seed = (context.question.seed, 2, load, round_number)
-            for config in _shuffled(fields[load], seed):
+            for place in order_of_round(len(fields[load]), round_number, seed[:3]):
+                config = fields[load][place]
                 if (load, config) in out:
                     continue
                 result = _measure(context, ground, load, config, Window(windows_s[load], seed))
                 if isinstance(result, Failed) or result.diverged:
                     out.add((load, config))
-
-
-def _shuffled(field: list[ServingConfig], seed: tuple[int, ...]) -> list[ServingConfig]:
-    """Chance decides who goes first: the comparison's test of significance rests on it."""
-    order = np.random.default_rng(seed).permutation(len(field))
-    return [field[i] for i in order]
 
 
 def _warn_of_short_runs(context: Context, ground: Ground, windows_s: list[float]) -> None:

@@ -4,6 +4,8 @@ import time
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import numpy as np
+
 from autotune.arrivals import Traffic, draw
 from autotune.outcome import Measured, TrialOutcome
 from autotune.spec import ServingConfig, Slo, TrialSpec
@@ -29,6 +31,16 @@ class Window(NamedTuple):
 
     seconds: float
     seed: tuple[int, ...]
+
+
+def order_of_round(count: int, number: int, seed: tuple[int, ...]) -> list[int]:
+    """Return in which order `count` configurations are measured in a round.
+
+    By chance in every other round, and the other way round in the next: the comparison's test
+    rests on chance, and going first must not favour whom chance lets go first more often.
+    """
+    order = np.random.default_rng((*seed, number // 2)).permutation(count).tolist()
+    return order[::-1] if number % 2 else order
 
 
 def lead_in_s(window_s: float) -> float:

@@ -17,6 +17,7 @@ from autotune.stages.drive import (
     MAX_LEAD_IN_S,
     Window,
     lead_in_s,
+    order_of_round,
     quieter,
     repeats_after,
     run_trial,
@@ -142,7 +143,7 @@ def measure_alone(question: MeasureQuestion, bench: Bench, observe: Observer) ->
 
 
 def measure_rounds(question: MeasureQuestion, bench: Bench, observe: Observer) -> list[Runs]:
-    """Measure both configurations in turn under the same arrivals; a coin decides who is first.
+    """Measure both configurations in turn under the same arrivals; chance decides who is first.
 
     Raises:
         MeasureError: a configuration fails.
@@ -158,7 +159,7 @@ def measure_rounds(question: MeasureQuestion, bench: Bench, observe: Observer) -
     for number in range(rounds):
         observe(Started(step=f"round {number + 1} of {rounds}, {window_s:.1f} s each"))
         window = Window(window_s, (question.seed, 4, number))
-        for side in np.random.default_rng(window.seed).permutation(2):
+        for side in order_of_round(2, number, (question.seed, 4)):
             repeats = repeats_after(disturbed)
             outcome, _ = run_trial(bench, configs[side], traffic, window, judge, repeats)
             runs[side].append(_demand(outcome, configs[side]))

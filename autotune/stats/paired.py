@@ -1,7 +1,7 @@
 """Two configurations under the same arrivals: is one faster, or is it noise?
 
-Rounds are interleaved, and in each a coin decides who goes first. If the two do not differ, then
-whatever the machine did meanwhile (a neighbour, a hot processor, a slow minute) hit either of them
+Rounds are interleaved; chance decides who goes first in one, and the next is the other way round.
+If the two do not differ, then whatever the machine did meanwhile (a neighbour, a hot processor, a slow minute) hit either of them
 with equal chance, so the difference of a round is as likely positive as negative, whatever the
 noise is like. Wilcoxon's signed-rank test of the rounds' log-ratios needs no more than that, and a
 disturbed round cannot outweigh the others; the interval is the one of Walsh averages that belongs
