@@ -10,11 +10,12 @@ from bisect import bisect_right
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future, InvalidStateError
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, cast
 
 import numpy as np
 import numpy.typing as npt
 
+from autotune.outcome import Samples
 from autotune.request_log import RequestLog
 
 Array = npt.NDArray[Any]
@@ -81,9 +82,8 @@ class ScheduleSource:
             log.batch_size,
             log.finished_s,
         )
-        # A cell of a memoryview is read and set in a fifth of the time that numpy takes for it.
-        self._cells = tuple(memoryview(column) for column in self._columns)
-        self._control = memoryview(log.control)
+        self._cells = tuple(map(_cells, self._columns))
+        self._control = _cells(log.control)
         self._next = 0
         self.error: Exception | None = None
         log.start_clock()
@@ -141,6 +141,11 @@ class ScheduleSource:
                 return True
             time.sleep(min(wait_s, NAP_S))
         return False
+
+
+def _cells(column: Samples) -> "memoryview[float]":
+    """Whose single numbers are read and set in a fifth of the time that numpy takes for it."""
+    return cast("memoryview[float]", memoryview(column.data))
 
 
 def _stackable_until(samples: Sequence[Tensors], order: Sequence[int]) -> list[int]:

@@ -39,8 +39,8 @@ def order_of_round(count: int, number: int, seed: tuple[int, ...]) -> list[int]:
     By chance in every other round, and the other way round in the next: the comparison's test
     rests on chance, and going first must not favour whom chance lets go first more often.
     """
-    order = np.random.default_rng((*seed, number // 2)).permutation(count).tolist()
-    return order[::-1] if number % 2 else order
+    order = np.random.default_rng((*seed, number // 2)).permutation(count)
+    return [int(place) for place in (order[::-1] if number % 2 else order)]
 
 
 def lead_in_s(window_s: float) -> float:

@@ -1,12 +1,13 @@
 """Two configurations under the same arrivals: is one faster, or is it noise?
 
 Rounds are interleaved; chance decides who goes first in one, and the next is the other way round.
-If the two do not differ, then whatever the machine did meanwhile (a neighbour, a hot processor, a slow minute) hit either of them
-with equal chance, so the difference of a round is as likely positive as negative, whatever the
-noise is like. Wilcoxon's signed-rank test of the rounds' log-ratios needs no more than that, and a
-disturbed round cannot outweigh the others; the interval is the one of Walsh averages that belongs
-to it, the estimate that of Hodges and Lehmann (Hollander, Wolfe and Chicken, "Nonparametric
-Statistical Methods", 3.1 to 3.3; for the coin, Fisher 1935, "The Design of Experiments", 21).
+If the two do not differ, then whatever the machine did meanwhile (a neighbour, a hot processor, a
+slow minute) hit either of them with equal chance, so the difference of a round is as likely
+positive as negative, whatever the noise is like. Wilcoxon's signed-rank test of the rounds'
+log-ratios needs no more than that, and a disturbed round cannot outweigh the others; the interval
+is the one of Walsh averages that belongs to it, the estimate that of Hodges and Lehmann (Hollander,
+Wolfe and Chicken, "Nonparametric Statistical Methods", 3.1 to 3.3; for the chance, Fisher 1935,
+"The Design of Experiments", 21).
 """
 
 import math
