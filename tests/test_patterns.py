@@ -84,7 +84,8 @@ def test_constant_arrivals_are_evenly_spaced_from_a_random_phase(
 def test_gaps_are_silent_and_as_long_as_the_spells_between_them(gap_s: float, seed: int) -> None:
     arrivals_s = draw(Traffic(load_rps=1000.0, pattern=Gaps(gap_s=gap_s)), 40.0, (seed,))
     silences = np.flatnonzero(np.diff(arrivals_s) >= gap_s)
-    assert abs(len(silences) - 40.0 / (2 * gap_s)) <= 1
+    # The first spell may end, or the last begin, a moment from the edge, with no arrival in it.
+    assert abs(len(silences) - 40.0 / (2 * gap_s)) <= 2
     spells_s = arrivals_s[silences[1:]] - arrivals_s[silences[:-1] + 1]
     assert (spells_s <= gap_s).all()
     assert (np.delete(np.diff(arrivals_s), silences) < 0.1).all()
