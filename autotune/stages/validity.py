@@ -25,8 +25,6 @@ UNEVEN = 2.0
 """Bursts whose lengths are exponential tell half of what even ones would."""
 DRIFT_MIN_WORTH = 40.0
 """Independent requests below which halves tell nothing."""
-FURTHER = 100
-"""Times as long a run, from which on it is asked again how much longer it must be."""
 QUIETER = "repeat on a quieter machine; `autotune doctor` says what disturbs this one"
 
 
@@ -133,7 +131,7 @@ def how_to_decide(seen: Evidence, slo: Slo, result: SloResult, seconds: float) -
     """Return what would settle an undecided SLO after `seconds` of measuring."""
     if not seen.requests:
         return "no request was judged: measure for longer, or at a higher load"
-    factor = _factor_to_decide(seen, slo, result.confidence)
+    factor = factor_to_decide(seen, slo, result.confidence)
     if factor is None:
         return (
             f"p{slo.percentile:g} is too close to {slo.latency_ms:g} ms to decide: choose another "
@@ -146,15 +144,3 @@ def how_to_decide(seen: Evidence, slo: Slo, result: SloResult, seconds: float) -
             "lower --percentile, or a lower --confidence"
         )
     return f"measure for about {longer_s:,.0f} s to decide (--duration {longer_s:.0f}s)"
-
-
-def _factor_to_decide(seen: Evidence, slo: Slo, confidence: float) -> float | None:
-    """Look further than a hundred times ahead: few requests are not the same as a close call."""
-    factor = factor_to_decide(seen, slo, confidence)
-    if factor is not None:
-        return factor
-    longer = seen._replace(
-        requests=FURTHER * seen.requests, over=FURTHER * seen.over, clusters=FURTHER * seen.clusters
-    )
-    factor = factor_to_decide(longer, slo, confidence)
-    return None if factor is None else FURTHER * factor

@@ -32,8 +32,8 @@ PASS_CAUTION = 1.5
 1.2 % in an M/M/1 queue at 80 %, at 1.5 they stayed at 0.7 %, where 1 % is stated."""
 MIN_CLUSTERS = 3
 """A single long busy period must not fail a configuration."""
-HIGH = 0.9
-"""Passing looks at how requests cluster from this quantile on, failing at all `LEVELS`."""
+HIGH_LEVELS = 2
+"""Passing looks at how requests cluster at so many of the highest `LEVELS`, failing at all."""
 _PASS_ODDS = np.array([0.0, 0.1, 0.25, 0.5])
 _PASS_WEIGHTS = np.array([0.5, 0.15, 0.2, 0.15])
 _FAIL_ODDS = np.array([2.0, 4.0, 10.0, 30.0, 400.0])
@@ -70,7 +70,7 @@ def evidence(latencies_s: Samples, fresh: Flags, slo: Slo) -> Evidence:
         return Evidence(0, 0, 0, 1.0, 1.0)
     lower_s = lower_levels(latencies_s, limit_s, 1.0)
     seen = dependence(latencies_s, fresh, np.append(lower_s, limit_s))
-    high = slice(max(0, len(lower_s) - 2), None)
+    high = slice(max(0, len(lower_s) - HIGH_LEVELS), None)
     # Without any beyond the SLO, what counts is how many clusters there could have been: the mean
     # size; 2 x mean - 1 is the inflation that clusters of geometric size cause.
     size = np.maximum(seen.cluster_size, (1 + seen.inflation) / 2) if not over else seen.inflation
@@ -98,10 +98,10 @@ def decide(seen: Evidence, slo: Slo, confidence: float) -> Verdict:
 def factor_to_decide(seen: Evidence, slo: Slo, confidence: float) -> float | None:
     """Return how many times as long a run like this one must be for a verdict.
 
-    None where a hundred times would not do: the share beyond the SLO is too close to what it
-    allows, or nothing is known yet.
+    None where ten thousand times would not do: the share beyond the SLO is too close to what it
+    allows.
     """
-    for factor in np.geomspace(1.0, 100.0, 60):
+    for factor in np.geomspace(1.0, 1e4, 119):
         longer = seen._replace(
             requests=round(factor * seen.requests),
             over=round(factor * seen.over),
