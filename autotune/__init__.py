@@ -21,12 +21,16 @@ if TYPE_CHECKING:
         UsageError,
     )
     from autotune.spec import ServingConfig
+    from autotune.strategy.lattice_search import LatticeSearch
+    from autotune.strategy.protocol import SearchSettings
 
 _HOMES = {
     "AutotuneError": "autotune.errors",
     "ConfigFileError": "autotune.errors",
+    "LatticeSearch": "autotune.strategy.lattice_search",
     "MeasureError": "autotune.errors",
     "ModelError": "autotune.errors",
+    "SearchSettings": "autotune.strategy.protocol",
     "ServingConfig": "autotune.spec",
     "StaleWarning": "autotune.embed",
     "Tuned": "autotune.embed",
@@ -37,8 +41,10 @@ _HOMES = {
 __all__ = [
     "AutotuneError",
     "ConfigFileError",
+    "LatticeSearch",
     "MeasureError",
     "ModelError",
+    "SearchSettings",
     "ServingConfig",
     "StaleWarning",
     "Tuned",

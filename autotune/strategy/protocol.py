@@ -15,27 +15,62 @@ class Pair(NamedTuple):
 class Observation(NamedTuple):
     """What a measurement said about a pair."""
 
-    log_ratio: float | None
-    """Natural log of measured over predicted latency; None: the configuration failed."""
-    noise: float
-    """Standard error of `log_ratio`."""
+    value: float | None
+    """What is to be small, on the search's scale (log seconds); None: the configuration failed."""
+    noise: float = 0.0
+    """Standard error of `value`, as far as it is known; what goes beyond it is learnt."""
+    excess: float | None = None
+    """By how much a limit is exceeded, on the same kind of scale; below 0 it is kept."""
+    excess_noise: float = 0.0
+
+
+PRIOR_ERROR = 0.2
+"""A prediction that states no deviation is trusted to within a factor of exp(0.2)."""
+
+
+class Prediction(NamedTuple):
+    """What is expected of all pairs before any is measured, arrays of shape (loads, points)."""
+
+    value: Samples
+    """On the scale of `Observation.value`."""
+    deviation: Samples | float = PRIOR_ERROR
+    """Standard deviation of its error."""
+
+
+class SearchSettings(NamedTuple):
+    """When to stop, and what to presume. Values in log units where `log_scale`."""
+
+    min_gain: float = 0.03
+    """An improvement below this share is not worth finding."""
+    max_doubt: float = 0.05
+    """Largest chance that something better remains unmeasured."""
+    max_risk: float | None = None
+    """Ask only for pairs whose chance of exceeding the limit is below this."""
+    log_scale: bool = True
+    """Whether values are logarithms, so that a share is a difference."""
+    adaptive: bool = True
+    """Whether regions adapt."""
+    reach: float | tuple[float, ...] = 0.6
+    """Of a region to begin with, in spans of a knob: for the load and each knob, or for all."""
+    seed: int = 0
 
 
 class Strategy(Protocol):
     """A search over (load, point) pairs. Deterministic given its seed and what it was told."""
 
-    def ask(self, cost_s: Samples) -> Pair | None:
+    def ask(self, cost_s: Samples | None = None) -> Pair | None:
         """Return the pair to measure next; None when no further measurement is worth it.
 
         Args:
-            cost_s: seconds that measuring each pair would take now, shape (loads, points).
+            cost_s: seconds that measuring each pair would take now, shape (loads, points); None:
+                all the same.
         """
 
     def tell(self, pair: Pair, observation: Observation) -> None:
-        """Learn from a measurement."""
+        """Learn from a measurement; one of a pair that was never asked for counts as well."""
 
     def best(self, load: int) -> list[int]:
         """Return the measured points that work at this load, best first."""
 
-    def estimated_s(self) -> Samples:
-        """Return the expected latency of every pair in seconds, shape (loads, points)."""
+    def estimate(self, load: int) -> Samples:
+        """Return the expected value of every point at a load, shape (points,)."""

@@ -1,73 +1,83 @@
 """Region-based reinforcement learning (RRL): the search, whole.
 
-After Qin et al., "Swift machine learning model serving scheduling: a region based reinforcement
-learning approach", SC'19, doi 10.1145/3295500.3356164, and its sequel on adaptive regions, IoT-J
+After Qin et al., SC'19, doi 10.1145/3295500.3356164, and its sequel on adaptive regions, IoT-J
 2020, doi 10.1109/JIOT.2020.2965103. State: the load level. Action: a configuration. The value of
-a pair that was not measured is estimated from the measured pairs in its region. What is learnt
-here is not latency itself but by how much a prediction of it errs,
+a pair (state, action) that was not measured is estimated from measured pairs in its region, and
+regions adapt. Values are logarithms of what is to be small. Where no source is named, the
+equation is ours.
 
-    y = log(measured / predicted)                                                            (1)
+**Prediction.** Learnt is by how much a prediction p errs, which says itself how far, v(x), it may:
 
-so that the prediction is the blank start and learning corrects it. With x a pair's coordinates
-(log-scaled knobs and load), d the Euclidean distance, and i over the measured pairs in the region
-of x, each with its measurement noise n_i,
+    y = value - p(x)                                                                         (1)
 
-    w_i  = exp(-d(x, x_i) / h) / n_i^2                            weight of a neighbour      (2)
-    mu   = sum(w_i y_i) / (sum(w_i) + 1 / t^2)                    expected error             (3)
-    s^2  = 1 / (sum(w_i) + 1 / t^2) + r^2 (1 - exp(-d_min / h))   its uncertainty            (4)
-    t^2  = (N t0^2 + sum_all(y_i^2)) / (N + n)                    trust the prediction earned (5)
+**Regions.** With x scaled so that each knob, and the load, spans 1, two pairs are as kindred as
 
-(3) is the posterior mean under independent Gaussian evidence and the prior N(0, t^2); the second
-term of (4) is what no neighbour can tell, r^2 being the spread of errors within the region. A
-region starts as the whole space and is split across the axis that best separates its members
-while they disagree by more than their noise (6); the tree is grown afresh after each
-measurement, so regions also merge again when new members agree. Regions are boxes, as the
-2019 paper's are, but of learnt size, as the 2020 sequel's.
+    w(x, x') = exp(-sum_j |x_j - x'_j| / h_j)                                                (2)
 
-The next pair has the largest expected improvement over its load's incumbent per second of
-measuring (7). The search is settled when, at every load, the chance that some unmeasured pair
-beats the incumbent by more than `min_gain` is below `max_doubt`, members of one region being
-taken as one (8). That chance rests on errors that vary smoothly: where they jump between regions
-and the better side was never measured, it is too optimistic.
+A region is the diamond around a pair in which w exceeds 1/e; h_j is its reach along knob j. Errors
+are taken for a Gaussian process, jagged as that of Ornstein and Uhlenbeck is (so that values which
+jump between neighbouring settings do not mislead it as they mislead a smooth one), of covariance
+
+    C(x, x') = v(x) v(x') (t^2 w(x, x') + b^2) + g^2 p(x) p(x') + (n^2 + s^2) [x is x']      (3)
+
+t: how far errors go. b: a prediction may be biased everywhere. g: it may stretch or squeeze
+differences. n: the noise that a measurement states. s: what it does not. With k the covariances of
+x with the measured pairs, C theirs among each other (Rasmussen and Williams 2006, 2.25, 2.26),
+
+    m(x) = p(x) + k' C^-1 y,        d^2(x) = C(x, x) - k' C^-1 k                             (4)
+
+**Regions adapt.** After each measurement every h_j, t and s takes a step up or down by a factor of
+1.6 where that makes (ibid. 2.30; the prior is log-normal, as wide as a factor of e)
+
+    log P(y) = -(y' C^-1 y + log |C|) / 2 + log prior(h, t, s)                               (5)
+
+larger: regions shrink along a knob across which members disagree, and grow where they agree. Of a
+prediction that says how far it may be off, t never shrinks: that the members of a few regions agree
+says little about others.
+
+**Failures** are learnt by region, too, of configurations: with f = 1 for one that failed at any
+load, w of a short fixed reach, and q their share, Beta(0.2, 0.8) beforehand,
+
+    P(x works) = 1 - (q + sum_i w(x, x_i) f_i) / (1 + sum_i w(x, x_i))                       (6)
+
+**Choice.** The effect of a pair on the policy table is by how much it may lower its load's entry,
+m*, e being the smallest gain worth having (Mockus 1975; a limit has a belief of its own):
+
+    A(x) = E[max(0, m* - e - value(x))] P(x works) P(x keeps the limit)                      (7)
+
+The pair of the largest A per second of measuring is next. A load's first entry is the pair expected
+to be best there, lowest loads first. Without a prediction a few well-spread pairs come before all.
+
+**Stopping.** The search is settled when the chance that any pair not measured is better than its
+load's entry by more than e, by draws from the joint belief (4), is
+
+    P(min_x [value(x) - m*] < -e) < max_doubt                                                (8)
+
+which holds as far as (3) does: tests count how often it fails where errors jump.
 """
-
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from scipy.spatial.distance import cdist
 from scipy.special import ndtr
 
 from autotune.outcome import Samples
-from autotune.strategy.protocol import Observation, Pair
+from autotune.strategy.gaussian import Gaussian, log_expected_gain
+from autotune.strategy.protocol import PRIOR_ERROR, Observation, Pair, Prediction, SearchSettings
+from autotune.strategy.shortlist import Indices, Shortlist, View, scaled
 
-REACH = 2.0
-"""h of (2): lattice steps over which an error's relevance falls to a third."""
-PRIOR_ERROR = 0.2
-"""t0 of (5): a prediction is first trusted to within a factor of exp(0.2)."""
-PRIOR_WEIGHT = 4.0
-"""N of (5), in measurements."""
-SPLIT_RATIO = 2.0
-"""(6): a region splits when its spread exceeds this multiple of its members' noise."""
-MIN_MEMBERS = 2
-"""Fewest measured members on each side of a split."""
-
-
-class Settings(NamedTuple):
-    """When to stop."""
-
-    min_gain: float = 0.03
-    """An improvement below this share is not worth finding."""
-    max_doubt: float = 0.05
-    """Largest chance that something better remains unmeasured."""
-
-
-class _Estimate(NamedTuple):
-    """Belief about all pairs; arrays of shape (loads, points)."""
-
-    mean: Samples
-    """Expected log latency."""
-    deviation: Samples
-    region: npt.NDArray[np.int64]
+BIAS, STRETCH = 0.3, 0.3
+"""b and g of (3); without a prediction b is as large as values differ, and there is no g."""
+BLANK, BLANK_WEIGHT = 0.3, 2.0
+"""t of (3) without a prediction: how far values are presumed to differ, in measurements' worth;
+the rest is how far those seen do."""
+UNSTATED = 0.1  # s of (3) to begin with, as a share of t
+STEP = 0.5  # (5): log of the factor by which a reach may change at once
+SWEEP = 40
+"""With more measurements than this, only one parameter a time takes its step: time is short."""
+FAILURE_REACH = 0.15  # (6): of the span of a knob
+JOINT, DRAWS = 256, 1000
+"""(8): pairs that are drawn together, and how often; the rest count by the sum of their chances."""
 
 
 class Rrl:
@@ -75,185 +85,314 @@ class Rrl:
 
     def __init__(
         self,
-        predicted_s: Samples,
         coordinates: Samples,
-        loads_rps: Samples,
-        settings: Settings | None = None,
+        loads: Samples,
+        predicted: Prediction | None = None,
+        predicted_excess: Prediction | None = None,
+        settings: SearchSettings | None = None,
     ) -> None:
-        """Start from predictions.
+        """Start from nothing, or from predictions.
 
         Args:
-            predicted_s: predicted latency, seconds, shape (loads, points).
-            coordinates: of the points, shape (points, axes), a step of 1 being a doubling.
-            loads_rps: shape (loads,).
-            settings: when to stop.
+            coordinates: of the points, shape (points, knobs), on a scale that suits each knob.
+            loads: of the load levels, ascending, shape (loads,), on a scale that suits them.
+            predicted: of the values.
+            predicted_excess: of what exceeds the limit.
+            settings: when to stop, and what to presume.
         """
-        self._log_predicted = np.log(predicted_s)
-        self._shape = predicted_s.shape
-        self._settings = settings or Settings()
-        loads, points = self._shape
-        log_loads = np.log2(loads_rps)
-        self._places = np.concatenate(
-            [
-                np.repeat(log_loads, points)[:, None],
-                np.tile(coordinates, (loads, 1)),
-            ],
-            axis=1,
-        )
-        self._told: dict[Pair, Observation] = {}
-        self._estimate = self._learn()
+        self._settings = settings or SearchSettings()
+        self._points, load_places = scaled(coordinates), scaled(loads[:, None])
+        self._shape = (len(loads), len(coordinates))
+        self._value = Belief(self._points, load_places, predicted, self._settings)
+        self._limit = Belief(self._points, load_places, predicted_excess, self._settings)
+        likely = predicted and predicted.value
+        self._shortlist = Shortlist(self._points, load_places, likely, self._settings.seed)
+        self._failed: list[int] = []
+        self._open = np.ones(self._shape, dtype=bool)
+        self._design = [] if predicted is not None else self._shortlist.spread()
+        self._view: View | None = None
 
-    def ask(self, cost_s: Samples) -> Pair | None:
-        """Return the pair of the largest expected improvement per second; None when settled."""
-        mean, deviation, _ = self._estimate
-        open_pairs = self._open_pairs()
-        for load in range(self._shape[0]):  # from below: a lower load is cheaper to fail at
-            if not self.best(load) and open_pairs[load].any():
-                return Pair(load, int(np.argmin(np.where(open_pairs[load], mean[load], np.inf))))
-        z = self._margins()
-        if self._is_settled(z, open_pairs):
+    def ask(self, cost_s: Samples | None = None) -> Pair | None:
+        """Return what `ask_on` does; None when the search is settled (8)."""
+        return None if self.settled() else self.ask_on(cost_s)
+
+    def ask_on(self, cost_s: Samples | None = None) -> Pair | None:
+        """Return the pair of the largest effect (7) per second, settled or not; None: all asked."""
+        while self._design:
+            pair = self._pair(self._design.pop(0))
+            if self._open[pair]:
+                return pair
+        view = self._look()
+        if not len(view.pairs):
             return None
-        density = np.exp(-0.5 * z**2) / np.sqrt(2 * np.pi)
-        improvement = deviation * (z * ndtr(z) + density)  # (7), Mockus 1975
-        score = np.where(open_pairs, improvement / cost_s, -np.inf)
-        best = int(np.argmax(score))
-        return Pair(*divmod(best, self._shape[1])) if np.isfinite(score.flat[best]) else None
+        for load in range(self._shape[0]):
+            if (first := self._first_entry(load, view)) is not None:
+                return self._pair(first)
+        with np.errstate(divide="ignore"):
+            effect = log_expected_gain(view.z) + np.log(view.deviation * view.promise)  # (7)
+        if cost_s is not None:
+            effect = effect - np.log(cost_s.ravel()[view.pairs])
+        return self._pair(view.pairs[np.argmax(effect)])
 
     def tell(self, pair: Pair, observation: Observation) -> None:
-        """Learn from a measurement and estimate all pairs anew."""
-        self._told[pair] = observation
-        self._estimate = self._learn()
+        """Learn from a measurement; a pair told twice is known twice as well."""
+        index = pair.load * self._shape[1] + pair.point
+        self._view = None
+        self._open[pair] = False
+        if observation.value is None:
+            self._failed.append(pair.point)
+            self._open[:, pair.point] = False
+            return
+        self._value.learn(index, observation.value, observation.noise)
+        if observation.excess is not None:
+            self._limit.learn(index, observation.excess, observation.excess_noise)
+
+    def expect(self, predicted: Prediction, predicted_excess: Prediction | None = None) -> None:
+        """Replace the predictions by some that know more."""
+        self._view = None
+        self._value.expect(predicted)
+        if predicted_excess is not None:
+            self._limit.expect(predicted_excess)
 
     def best(self, load: int) -> list[int]:
-        """Return the measured points that work at this load, best estimate first."""
-        measured = [
-            pair.point
-            for pair, seen in self._told.items()
-            if pair.load == load and seen.log_ratio is not None
-        ]
-        return sorted(measured, key=lambda point: float(self._estimate.mean[load, point]))
+        """Return the measured points that work at this load: those within the limit, best first."""
+        pairs = self._measured(load)
+        if not len(pairs):
+            return []
+        order = np.lexsort((self._value.at(pairs)[0], self._exceeds(pairs)))
+        return [int(pairs[i] % self._shape[1]) for i in order]
 
-    def is_settled(self) -> bool:
+    def settled(self) -> bool:
         """Whether, by (8), nothing left unmeasured is likely to matter at any load."""
-        return self._is_settled(self._margins(), self._open_pairs())
+        if any(self._open[self._pair(index)] for index in self._design):
+            return False
+        view = self._look()
+        if any(self._first_entry(load, view) is not None for load in range(self._shape[0])):
+            return False
+        return self._chance_of_better(view) <= self._settings.max_doubt
 
-    def _is_settled(self, margins: Samples, open_pairs: npt.NDArray[np.bool_]) -> bool:
-        region = self._estimate.region
-        chance = np.where(open_pairs, ndtr(margins), 0.0)
+    def estimate(self, load: int) -> Samples:
+        """Return the expected value of every point at a load, shape (points,)."""
+        return self._value.at(self._all(load))[0]
+
+    def risk(self, load: int) -> Samples:
+        """Return each point's chance of exceeding the limit at a load, shape (points,)."""
+        return 1 - self._limit.chance_below_zero(self._all(load))
+
+    def _all(self, load: int) -> Indices:
+        return np.arange(load * self._shape[1], (load + 1) * self._shape[1])
+
+    def _pair(self, index: int) -> Pair:
+        return Pair(*divmod(int(index), self._shape[1]))
+
+    def _measured(self, load: int) -> Indices:
+        """Pairs measured at this load, of configurations that never failed."""
+        failed = {load * self._shape[1] + point for point in self._failed}
+        own = {i for i in self._value.measured if i // self._shape[1] == load} - failed
+        return np.array(sorted(own), dtype=np.int64)
+
+    def _exceeds(self, pairs: Indices) -> npt.NDArray[np.bool_]:
+        if not self._limit.measured:
+            return np.zeros(len(pairs), dtype=bool)
+        return np.asarray(self._limit.at(pairs)[0] > 0)
+
+    def _targets(self) -> Samples:
+        """m* - e of (7) by load; -inf where nothing measured keeps the limit."""
+        found = np.full(self._shape[0], -np.inf)
         for load in range(self._shape[0]):
-            highest = np.zeros(int(region.max()) + 1)
-            np.maximum.at(highest, region[load], chance[load])
-            if 1 - np.prod(1 - highest) > self._settings.max_doubt:
-                return False
-        return True
+            pairs = self._measured(load)
+            pairs = pairs[~self._exceeds(pairs)]
+            if len(pairs):
+                found[load] = float(self._value.at(pairs)[0].min())
+        gain = self._settings.min_gain
+        if self._settings.log_scale:
+            return np.asarray(found + np.log1p(-gain))
+        return np.where(np.isfinite(found), found - gain * np.abs(found), found)
 
-    def estimated_s(self) -> Samples:
-        """Return the expected latency of every pair in seconds, shape (loads, points)."""
-        return np.asarray(np.exp(self._estimate.mean))
+    def _look(self) -> View:
+        """What is believed now of the pairs that may be measured next."""
+        if self._view is not None:
+            return self._view
+        best = [self.best(load) for load in range(self._shape[0])]
+        pairs = self._shortlist.draw(self._open, len(self._value.measured), best)
+        promise = 1 - self._chance_of_failure(pairs)
+        if self._limit.measured or self._limit.predicts:
+            keeps = self._limit.chance_below_zero(pairs)
+            risk = self._settings.max_risk
+            safe = np.ones(len(pairs), dtype=bool) if risk is None else keeps >= 1 - risk
+            pairs, promise = pairs[safe], (promise * keeps)[safe]
+        mean, deviation = self._value.at(pairs)
+        z = (self._targets()[pairs // self._shape[1]] - mean) / deviation
+        self._view = View(pairs, mean, deviation, promise, z)
+        return self._view
 
-    def _margins(self) -> Samples:
-        """By how many deviations each pair is expected to beat what would be worth having."""
-        targets = np.full(self._shape[0], np.inf)
-        for load in range(self._shape[0]):
-            if best := self.best(load):
-                targets[load] = self._estimate.mean[load, best[0]]
-        targets += np.log(1 - self._settings.min_gain)
-        return np.asarray((targets[:, None] - self._estimate.mean) / self._estimate.deviation)
+    def _first_entry(self, load: int, view: View) -> int | None:
+        """The pair to open a load with; None where it has an entry, or none can be hoped for."""
+        here = np.flatnonzero(view.pairs // self._shape[1] == load)
+        if not len(here) or np.isfinite(view.z[here[0]]):
+            return None
+        promise = view.promise[here]
+        if not len(self._measured(load)):
+            unlikely = promise < 0.5 * promise.max()
+            return int(view.pairs[here[np.argmin(np.where(unlikely, np.inf, view.mean[here]))]])
+        if promise.sum() < self._settings.max_doubt:
+            return None
+        return int(view.pairs[here[np.argmax(promise)]])
 
-    def _open_pairs(self) -> npt.NDArray[np.bool_]:
-        """Pairs neither measured nor of a configuration that failed at any load."""
-        still_open = np.ones(self._shape, dtype=bool)
-        for pair, seen in self._told.items():
-            still_open[pair.load, pair.point] = False
-            if seen.log_ratio is None:
-                still_open[:, pair.point] = False
-        return still_open
+    def _chance_of_better(self, view: View) -> float:
+        """The left side of (8)."""
+        chance = ndtr(view.z) * view.promise
+        least, most = float(chance.max(initial=0)), float(chance.sum())  # however they depend
+        if least > self._settings.max_doubt or most <= self._settings.max_doubt:
+            return least if least > self._settings.max_doubt else most
+        order = np.argsort(-chance)
+        together, rest = order[:JOINT], order[JOINT:]
+        draws = self._value.draw(view.pairs[together])
+        targets = view.mean[together] + view.z[together] * view.deviation[together]
+        works = np.random.default_rng(1).random(draws.shape) < view.promise[together]
+        return float(((draws < targets) & works).any(axis=1).mean() + chance[rest].sum())
 
-    def _learn(self) -> _Estimate:
-        index, errors, noise = self._evidence()
-        region = np.zeros(len(self._places), dtype=np.int64)
-        _split(region, self._places, _Evidence(index, errors, noise))
-        trust = (PRIOR_WEIGHT * PRIOR_ERROR**2 + np.sum(errors**2)) / (PRIOR_WEIGHT + len(errors))
-        mu = np.zeros(len(self._places))
-        variance = np.full(len(self._places), trust + PRIOR_ERROR**2)
-        for label in np.unique(region):
-            members = np.flatnonzero(region[index] == label)
-            if not len(members):
-                continue
-            inside = region == label
-            gaps = self._places[inside][:, None] - self._places[index[members]][None]
-            nearness = np.exp(-np.sqrt(np.sum(gaps**2, axis=2)) / REACH)
-            weights = nearness / noise[members] ** 2  # (2)
-            precision = weights.sum(axis=1) + 1 / trust
-            mu[inside] = weights @ errors[members] / precision  # (3)
-            spread = _spread(errors[members])
-            variance[inside] = 1 / precision + spread * (1 - nearness.max(axis=1))  # (4)
-        return _Estimate(
-            mean=self._log_predicted + mu.reshape(self._shape),
-            deviation=np.sqrt(variance).reshape(self._shape),
-            region=region.reshape(self._shape),
-        )
-
-    def _evidence(self) -> tuple[npt.NDArray[np.int64], Samples, Samples]:
-        working = [
-            (pair.load * self._shape[1] + pair.point, seen.log_ratio, seen.noise)
-            for pair, seen in self._told.items()
-            if seen.log_ratio is not None
-        ]
-        index = np.array([entry[0] for entry in working], dtype=np.int64)
-        errors = np.array([entry[1] for entry in working], dtype=np.float64)
-        return index, errors, np.array([entry[2] for entry in working], dtype=np.float64)
-
-
-class _Evidence(NamedTuple):
-    """Measured pairs: position among all pairs, error (1), and its noise."""
-
-    positions: npt.NDArray[np.int64]
-    errors: Samples
-    noise: Samples
+    def _chance_of_failure(self, pairs: Indices) -> Samples:
+        if not self._failed:
+            return np.zeros(len(pairs))
+        worked = {index % self._shape[1] for index in self._value.measured}
+        told = np.array([*self._failed, *worked])
+        failed = np.arange(len(told)) < len(self._failed)
+        points = self._points[pairs % self._shape[1]]
+        w = _kinship(points, self._points[told], np.full(points.shape[1], FAILURE_REACH))
+        share = (failed.sum() + 0.2) / (len(failed) + 1)
+        return np.asarray((share + w @ failed) / (1 + w.sum(axis=1)))  # (6)
 
 
-def _spread(errors: Samples) -> float:
-    """Variance within a region, never below that of an unknown prediction.
+class Belief:
+    """What is believed of one quantity of all pairs: equations (1) to (5)."""
 
-    Members that agree may all lie on one side of a step that was not seen: agreement among them
-    says little about members far away.
-    """
-    squares = float(np.sum((errors - errors.mean()) ** 2))
-    learnt = (PRIOR_WEIGHT * PRIOR_ERROR**2 + squares) / (PRIOR_WEIGHT + len(errors))
-    return max(PRIOR_ERROR**2, learnt)
+    def __init__(
+        self,
+        points: Samples,
+        loads: Samples,
+        predicted: Prediction | None,
+        settings: SearchSettings,
+    ) -> None:
+        """Know where pairs lie, shapes (points, knobs) and (loads, 1), and what is predicted."""
+        self._points, self._loads = points, loads
+        self._adaptive, self._log_scale = settings.adaptive, settings.log_scale
+        self._predicted, self._swing = np.zeros((2, len(loads) * len(points)))
+        self.measured: list[int] = []
+        self._values: list[float] = []
+        self._noise: list[float] = []
+        knobs = points.shape[1] + 1
+        self._reach = np.broadcast_to(np.array(settings.reach), knobs)
+        self._steps = np.zeros(knobs + 2)
+        self._turn = 0
+        self._t, self._bias, self._level, self._centre = PRIOR_ERROR, BIAS, 0.0, 0.0
+        self._swing += 1.0
+        self.predicts = predicted is not None
+        if predicted is not None:
+            self.expect(predicted)
+
+    def expect(self, predicted: Prediction) -> None:
+        """Go by this prediction from now on."""
+        self._predicted = predicted.value.ravel()
+        self._swing = np.broadcast_to(
+            np.asarray(predicted.deviation) / PRIOR_ERROR, predicted.value.shape
+        ).ravel()
+        if self.measured:
+            self._refit()
+
+    def learn(self, pair: int, value: float, noise: float) -> None:
+        """Take in a measurement, adapt the regions, and be ready to estimate."""
+        self.measured.append(pair)
+        self._values.append(value)
+        self._noise.append(noise)
+        self._refit()
+
+    def _refit(self) -> None:
+        self._told, values = np.array(self.measured), np.array(self._values)
+        self._centre = float(self._predicted[self._told].mean())
+        if not self.predicts:  # how far values differ is all there is to go by
+            self._level = float(values.mean())
+            guess = BLANK * (1.0 if self._log_scale else abs(self._level) or 1.0)
+            squares = BLANK_WEIGHT * guess**2 + float(np.sum((values - self._level) ** 2))
+            self._t = self._bias = float(np.sqrt(squares / (BLANK_WEIGHT + len(values))))
+        self._y = values - self._prior(self._told)  # (1)
+        places = self._places(self._told)
+        self._gaps = np.abs(places[:, None] - places[None])
+        if self._adaptive and len(values) > 1:
+            self._adapt()
+        self._seen = self._condition(self._steps)
+
+    def at(self, pairs: Indices) -> tuple[Samples, Samples]:
+        """Return expectation and deviation (4)."""
+        swing, stretch = self._swing[pairs], STRETCH * self._relative(pairs)
+        variance = swing**2 * (self._parameters(self._steps)[0] ** 2 + self._bias**2) + stretch**2
+        if not self.measured:
+            return self._prior(pairs), np.sqrt(variance)
+        mean, deviation = self._seen.at(self._covariance(self._told, pairs), variance)
+        return self._prior(pairs) + mean, deviation
+
+    def chance_below_zero(self, pairs: Indices) -> Samples:
+        """Return the chance that the quantity is below 0."""
+        mean, deviation = self.at(pairs)
+        return np.asarray(ndtr(-mean / deviation))
+
+    def draw(self, pairs: Indices) -> Samples:
+        """Return draws of the values of all pairs together, shape (DRAWS, pairs)."""
+        normal = np.random.default_rng(0).standard_normal((DRAWS, len(pairs)))
+        cross, joint = self._covariance(self._told, pairs), self._covariance(pairs, pairs)
+        return self._prior(pairs) + self._seen.draw(cross, joint, normal)
+
+    def _adapt(self) -> None:
+        best, count = self._log_posterior(self._steps), len(self._steps)
+        for _ in range(count if len(self.measured) <= SWEEP else 1):
+            self._turn = (self._turn + 1) % count
+            for step in (STEP, -STEP):
+                steps = self._steps.copy()
+                steps[self._turn] += step
+                if steps[-2] < 0 and self.predicts:
+                    continue
+                if (found := self._log_posterior(steps)) > best:
+                    best, self._steps = found, steps
+                    break
+
+    def _log_posterior(self, steps: Samples) -> float:
+        return self._condition(steps).log_evidence - 0.5 * float(np.sum(steps**2))  # (5)
+
+    def _parameters(self, steps: Samples) -> tuple[float, float, Samples]:
+        """t, s and h of (2) and (3)."""
+        unstated = UNSTATED * self._t * float(np.exp(steps[-1]))
+        return self._t * float(np.exp(steps[-2])), unstated, self._reach * np.exp(steps[:-2])
+
+    def _condition(self, steps: Samples) -> Gaussian:
+        t, unstated, reach = self._parameters(steps)
+        kinship = np.exp(-self._gaps @ (1 / reach))
+        covariance = self._combined(kinship, t, self._told, self._told)
+        noise = np.array(self._noise) ** 2 + unstated**2 + 1e-9 * self._t**2
+        covariance[np.diag_indices(len(noise))] += noise
+        return Gaussian(covariance, self._y)
+
+    def _covariance(self, left: Indices, right: Indices) -> Samples:
+        """(3) but for noise, shape (left, right)."""
+        t, _, reach = self._parameters(self._steps)
+        kinship = _kinship(self._places(left), self._places(right), reach)
+        return self._combined(kinship, t, left, right)
+
+    def _combined(self, kinship: Samples, t: float, left: Indices, right: Indices) -> Samples:
+        stretch = STRETCH**2 * np.outer(self._relative(left), self._relative(right))
+        swing = np.outer(self._swing[left], self._swing[right])
+        return np.asarray(swing * (t**2 * kinship + self._bias**2) + stretch)
+
+    def _relative(self, pairs: Indices) -> Samples:
+        return self._predicted[pairs] - self._centre
+
+    def _prior(self, pairs: Indices) -> Samples:
+        return self._predicted[pairs] + self._level
+
+    def _places(self, pairs: Indices) -> Samples:
+        load, point = np.divmod(pairs, len(self._points))
+        return np.concatenate([self._loads[load], self._points[point]], axis=1)
 
 
-def _split(region: npt.NDArray[np.int64], places: Samples, seen: _Evidence) -> None:
-    """Split regions (6), in place, until the members of each agree to within their noise."""
-    waiting = [0]
-    while waiting:
-        label = waiting.pop()
-        members = np.flatnonzero(region[seen.positions] == label)
-        if len(members) < 2 * MIN_MEMBERS:
-            continue
-        errors, expected = seen.errors[members], float(np.mean(seen.noise[members] ** 2))
-        if float(np.var(errors, ddof=1)) <= SPLIT_RATIO * expected:
-            continue
-        cut = _best_cut(places[seen.positions[members]], errors)
-        if cut is None:
-            continue
-        axis, threshold = cut
-        fresh = int(region.max()) + 1
-        region[(region == label) & (places[:, axis] > threshold)] = fresh
-        waiting += [label, fresh]
-
-
-def _best_cut(places: Samples, errors: Samples) -> tuple[int, float] | None:
-    """Return the (axis, threshold) that leaves the least squared error on its two sides."""
-    best: tuple[float, int, float] | None = None
-    for axis in range(places.shape[1]):
-        values = np.unique(places[:, axis])
-        for threshold in (values[:-1] + values[1:]) / 2:
-            low = places[:, axis] <= threshold
-            if min(low.sum(), (~low).sum()) < MIN_MEMBERS:
-                continue
-            left = sum(float(np.var(side) * len(side)) for side in (errors[low], errors[~low]))
-            if best is None or left < best[0]:
-                best = (left, axis, float(threshold))
-    return None if best is None else (best[1], best[2])
+def _kinship(left: Samples, right: Samples, reach: Samples) -> Samples:
+    """w of (2), shape (left, right)."""
+    return np.asarray(np.exp(-cdist(left / reach, right / reach, "cityblock")))

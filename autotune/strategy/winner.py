@@ -1,11 +1,11 @@
 """Who wins at a load: proven gains only, and of equals the cheaper, then the simpler."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from autotune.outcome import Measured
-from autotune.spec import Record, ServingConfig, Slo
+from autotune.spec import Objective, Record, ServingConfig, Slo
 from autotune.stats.paired import Comparison, comparable_quantile, compare_cpu, compare_latency
 from autotune.stats.summary import Summary
 
@@ -23,6 +23,15 @@ class Contender(NamedTuple):
     config: ServingConfig
     runs: Sequence[Measured]
     summary: Summary
+
+
+class Goal(NamedTuple):
+    """What wins."""
+
+    slo: Slo
+    objective: Objective = "latency"
+    cores_of: Callable[[ServingConfig], int] = lambda config: config.replicas
+    """Cores that a configuration may use at once."""
 
 
 class Gain(Record, frozen=True):
@@ -45,14 +54,16 @@ class Gain(Record, frozen=True):
     """What is better, in words."""
 
 
-def compare(one: Contender, other: Contender, slo: Slo) -> Gain:
+def compare(one: Contender, other: Contender, goal: Goal) -> Gain:
     """Compare two contenders at one load; `proven` says whether `one` is better."""
-    rounds = min(len(one.runs), len(other.runs))
+    slo, rounds = goal.slo, min(len(one.runs), len(other.runs))
     mine, theirs = one.runs[:rounds], other.runs[:rounds]
     offered = min((run.served + run.lost for run in [*mine, *theirs]), default=0)
     quantile = comparable_quantile(offered, slo.quantile)
     latency, cpu = compare_latency(mine, theirs, quantile), compare_cpu(mine, theirs)
     proven, reason = _judge(one.summary, other.summary, latency, cpu)
+    if goal.objective in ("cpu", "cores") and other.summary.meets_slo:
+        proven, reason = _thrifty(one, other, goal, cpu)
     return Gain(
         percentile=100 * quantile,
         latency_ratio=latency.ratio,
@@ -85,18 +96,31 @@ def _judge(one: Summary, other: Summary, latency: Comparison, cpu: Comparison) -
     return False, "no proven gain"
 
 
-def choose(contenders: Sequence[Contender], slo: Slo) -> Contender:
+def _thrifty(one: Contender, other: Contender, goal: Goal, cpu: Comparison) -> tuple[bool, str]:
+    """Whether one takes fewer cores, or less CPU time, than another that meets the SLO."""
+    if not one.summary.meets_slo:
+        return False, "misses the SLO, which the other meets"
+    cheaper = cpu.differs and cpu.ratio is not None and cpu.ratio < CHEAPER
+    if goal.objective == "cpu":
+        return cheaper, "less CPU time within the SLO" if cheaper else "no proven gain"
+    mine, theirs = goal.cores_of(one.config), goal.cores_of(other.config)
+    if mine != theirs:
+        return mine < theirs, f"{mine} core{'s' if mine > 1 else ''} within the SLO, not {theirs}"
+    return cheaper, "as few cores for less CPU time" if cheaper else "no proven gain"
+
+
+def choose(contenders: Sequence[Contender], goal: Goal) -> Contender:
     """Return the winner; the first contender is the default, which only a proven gain displaces.
 
-    Challengers are tried in order of their measured latency at the SLO's percentile.
+    Challengers are tried in order of what the objective is, as measured.
     """
     default, *challengers = contenders
-    ranked = sorted(challengers, key=lambda one: (one.summary.diverged, _rank_ms(one.summary)))
+    ranked = sorted(challengers, key=lambda one: (one.summary.diverged, _rank(one, goal)))
     winner = default
     for challenger in ranked:
-        if not compare(challenger, default, slo).proven:
+        if not compare(challenger, default, goal).proven:
             continue
-        gain = compare(challenger, winner, slo)
+        gain = compare(challenger, winner, goal)
         simpler = challenger.config.complexity < winner.config.complexity
         if gain.proven or (simpler and _is_tie(gain)):
             winner = challenger
@@ -108,6 +132,12 @@ def _is_tie(gain: Gain) -> bool:
     return as_fast and not gain.latency_differs and gain.cpu_ratio <= 1 / CHEAPER
 
 
-def _rank_ms(summary: Summary) -> float:
-    value_ms = summary.objective.value_ms
-    return float("inf") if value_ms is None else value_ms
+def _rank(one: Contender, goal: Goal) -> tuple[float, ...]:
+    value_ms = one.summary.objective.value_ms
+    latency_ms = float("inf") if value_ms is None else value_ms
+    missed = float(not one.summary.meets_slo)
+    if goal.objective == "cpu":
+        return (missed, one.summary.cpu_s_per_request)
+    if goal.objective == "cores":
+        return (missed, goal.cores_of(one.config), latency_ms)
+    return (latency_ms,)

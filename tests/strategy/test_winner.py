@@ -4,9 +4,10 @@ from made import run_of
 
 from autotune.spec import RUNTIME_DEFAULT, ServingConfig, Slo
 from autotune.stats.summary import summarize
-from autotune.strategy.winner import Contender, choose, compare
+from autotune.strategy.winner import Contender, Goal, choose, compare
 
 SLO = Slo(latency_ms=50.0, percentile=90.0)
+GOAL = Goal(SLO)
 LEAN = ServingConfig(intra_op_threads=1, spinning=False)
 WIDE = ServingConfig(replicas=4, intra_op_threads=1, spinning=False)
 BATCHED = ServingConfig(intra_op_threads=2, max_batch_size=8)
@@ -40,7 +41,7 @@ DEFAULT = contender(RUNTIME_DEFAULT)
 
 
 def winner_of(*contenders: Contender) -> ServingConfig:
-    return choose(contenders, SLO).config
+    return choose(contenders, GOAL).config
 
 
 def test_the_default_wins_where_it_is_alone_or_nothing_is_proven() -> None:
@@ -74,7 +75,7 @@ def test_of_equals_the_one_that_takes_clearly_less_cpu_time_wins() -> None:
 def test_of_two_equally_fast_challengers_a_slightly_slower_but_cheaper_one_wins() -> None:
     wide = contender(WIDE, 0.6, cpu=2.0, noise_seed=2)
     batched = contender(BATCHED, 0.6, cpu=0.8, noise_seed=1)
-    assert compare(batched, wide, SLO).latency_ratio == pytest.approx(1.01, abs=0.01)
+    assert compare(batched, wide, GOAL).latency_ratio == pytest.approx(1.01, abs=0.01)
     assert winner_of(DEFAULT, wide, batched) == BATCHED
 
 
@@ -99,7 +100,7 @@ def test_a_queue_without_end_never_wins_over_one_that_holds() -> None:
 def test_whatever_holds_displaces_a_default_that_does_not() -> None:
     doomed = contender(RUNTIME_DEFAULT, 0.9, lost=90, diverged=True)
     holds = contender(WIDE, 1.0, cpu=8.0)
-    gain = compare(holds, doomed, SLO)
+    gain = compare(holds, doomed, GOAL)
     assert gain.proven
     assert "without end" in gain.reason
     assert winner_of(doomed, contender(LEAN, 0.1, lost=120, diverged=True), holds) == WIDE
@@ -112,7 +113,7 @@ def test_where_nothing_holds_the_default_stays() -> None:
 
 def test_lost_requests_make_a_fast_challenger_lose() -> None:
     lossy = contender(WIDE, 0.5, cpu=0.5, lost=30)
-    gain = compare(lossy, DEFAULT, SLO)
+    gain = compare(lossy, DEFAULT, GOAL)
     assert not gain.proven
     assert (gain.latency_ratio, gain.low, gain.high) == (None, None, None)
     assert winner_of(DEFAULT, lossy) == RUNTIME_DEFAULT
@@ -121,14 +122,14 @@ def test_lost_requests_make_a_fast_challenger_lose() -> None:
 def test_meeting_the_slo_beats_missing_it_whatever_it_costs() -> None:
     misses, meets = contender(RUNTIME_DEFAULT, 2.5), contender(WIDE, 0.9, cpu=9.0)
     assert (misses.summary.slo_verdict, meets.summary.slo_verdict) == ("missed", "met")
-    gain = compare(meets, misses, SLO)
+    gain = compare(meets, misses, GOAL)
     assert gain.proven
     assert "SLO" in gain.reason
-    assert not compare(misses, meets, SLO).proven
+    assert not compare(misses, meets, GOAL).proven
 
 
 def test_a_comparison_says_how_much_and_at_which_percentile() -> None:
-    gain = compare(contender(LEAN, 0.75, cpu=0.5), DEFAULT, SLO)
+    gain = compare(contender(LEAN, 0.75, cpu=0.5), DEFAULT, GOAL)
     assert gain.percentile == pytest.approx(90)
     assert (gain.latency_ratio, gain.low, gain.high) == pytest.approx((0.75, 0.75, 0.75))
     assert gain.cpu_ratio == pytest.approx(0.5)
@@ -136,7 +137,7 @@ def test_a_comparison_says_how_much_and_at_which_percentile() -> None:
 
 
 def test_a_tail_that_the_requests_cannot_show_is_not_compared() -> None:
-    strict = Slo(latency_ms=50, percentile=99.9)
+    strict = Goal(Slo(latency_ms=50, percentile=99.9))
     assert compare(DEFAULT, DEFAULT, strict).percentile == pytest.approx(100 * (1 - 2 / REQUESTS))
 
 
@@ -151,5 +152,5 @@ def test_of_two_equally_fast_challengers_the_cheaper_wins(wide_first: bool) -> N
 def test_the_default_is_displaced_only_by_a_gain_proven_against_the_default() -> None:
     fast = contender(WIDE, 0.965, cpu=5.0)
     slower = contender(BATCHED, 0.98, cpu=4.0, noise_seed=6)
-    assert not compare(slower, DEFAULT, SLO).proven
+    assert not compare(slower, DEFAULT, GOAL).proven
     assert winner_of(DEFAULT, fast, slower) == WIDE
