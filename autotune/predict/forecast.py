@@ -50,6 +50,22 @@ def forecast(arrivals_s: Samples, lanes: Lanes, law: ServiceLaw, quantile: float
     return Forecast(quantiles_s=found[:, :-1], objective_s=found[:, -1])
 
 
+def cpu_s(lanes: Lanes, threads: Samples, loads_rps: Sequence[float]) -> Samples:
+    """Return CPU seconds per request, roughly, shape (loads, lanes).
+
+    Every thread of a replica is taken to work while it executes, in batches of what arrives while
+    the first request waits for company.
+
+    Args:
+        lanes: the configurations.
+        threads: of each replica, shape (lanes,).
+        loads_rps: at which.
+    """
+    arriving = 1 + np.array(loads_rps)[:, None] * lanes.timeout_s
+    batch = np.minimum(lanes.max_batch, arriving)
+    return np.asarray((lanes.fixed_s / batch + lanes.item_s) * threads)
+
+
 def saturation_rps(lanes: Lanes) -> Samples:
     """Return the requests/s that each lane serves when it is never idle: full batches, all busy."""
     index = np.arange(len(lanes.replicas))

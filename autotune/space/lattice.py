@@ -13,6 +13,8 @@ from autotune.space.feasible import infeasible_because
 from autotune.spec import RUNTIME_DEFAULT, ServingConfig
 
 AXIS_NAMES = ("replicas", "intra_op", "inter_op", "spinning", "max_batch", "batch_timeout")
+SESSION_AXES = 4
+"""The first of them: those that need other sessions."""
 
 
 class Lattice(NamedTuple):

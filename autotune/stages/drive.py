@@ -13,6 +13,10 @@ from autotune.stats.disturbance import severity
 from autotune.stats.judge import Judge
 from autotune.trial.bench import Bench
 
+SEARCH_REQUESTS = 150
+MIN_WINDOW_S = 1.0
+MAX_WINDOW_SHARE = 0.05
+"""One search measurement takes at most this share of the whole budget."""
 LEAD_IN_SHARE = 0.1
 MAX_LEAD_IN_S = 1.0
 GRACE_SLOS = 4.0
@@ -41,6 +45,12 @@ def order_of_round(count: int, number: int, seed: tuple[int, ...]) -> list[int]:
     """
     order = np.random.default_rng((*seed, number // 2)).permutation(count)
     return [int(place) for place in (order[::-1] if number % 2 else order)]
+
+
+def search_window_s(traffic: Traffic, budget_s: float) -> float:
+    """Return for how many seconds the search measures a configuration, given its whole budget."""
+    longest_s = max(MIN_WINDOW_S, MAX_WINDOW_SHARE * budget_s)
+    return min(longest_s, max(MIN_WINDOW_S, traffic.seconds_for(SEARCH_REQUESTS)))
 
 
 def lead_in_s(window_s: float) -> float:

@@ -4,45 +4,35 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import msgspec
 import numpy as np
 
 from autotune.arrivals import Traffic, draw
-from autotune.errors import MeasureError
-from autotune.outcome import Failed, ModelInfo, Samples, ServiceTimes
+from autotune.outcome import ModelInfo, Samples
 from autotune.patterns import Pattern, Poisson, Trace, explain
-from autotune.predict.forecast import (
-    forecast,
-    make_lanes,
-    saturation_rps,
-    sustainable_rps,
-)
+from autotune.predict.forecast import QUANTILES, make_lanes, saturation_rps, sustainable_rps
+from autotune.predict.predictor import Basis, Predictor
 from autotune.predict.queue_simulation import Lanes
-from autotune.predict.service_law import Corner, ServiceLaw, fit_law, profile_plan
+from autotune.predict.service_law import ServiceLaw, fit_law
 from autotune.probes.cores import usable_cores
 from autotune.probes.memory import available_memory_bytes
 from autotune.space.axes import make_axes
-from autotune.space.feasible import infeasible_because
-from autotune.space.lattice import Lattice, make_lattice
-from autotune.spec import ServingConfig, SessionShape
+from autotune.space.lattice import SESSION_AXES, Lattice, make_lattice
+from autotune.spec import ServingConfig
 from autotune.stages.context import Context
-from autotune.stages.events import Inspected, Observer, Predicted, Profiled, Said, Started
+from autotune.stages.drive import search_window_s
+from autotune.stages.events import Inspected, Predicted, Said, Started
+from autotune.stages.profile import as_seen, profile, refine
 from autotune.stages.question import Deadline, Question, default_budget_s
-from autotune.trial.bench import Bench
-from autotune.trial.wire import ClosedLoop
 
-CORNER_S = 0.3
-CORNER_MIN_RUNS = 5
-CORNER_TRIES = 3
-DESCHEDULED = 0.85
-"""A lone thread that got less CPU than this share of its run shared a core: not its own speed."""
-STEADY_SPREAD = 1.25
-"""Between the quartiles of a corner's runs; more is a disturbance, or deserves a second look."""
+CAPACITY_LOADS = (0.6, 0.75, 0.85, 0.95, 1.05, 1.2)
+"""The same where the highest load within the SLO is looked for."""
 AUTO_LOADS = (0.15, 0.60, 0.90, 1.15)
 """Shares of what the machine sustains: nearly idle, busy, close to the edge, just above."""
 FORECAST_REQUESTS = 1000
 FORECAST_CYCLES = 20
 """Of bursts and quiet, or of spells and gaps: how bursts fall varies more than requests do."""
+RUNS_APART_S = 1e5
+"""Between the runs of a forecast: every queue is empty by then."""
 MAX_FORECAST_REQUESTS = 10_000
 """More of a trace would take longer to simulate than it tells."""
 
@@ -54,10 +44,18 @@ class Ground(NamedTuple):
     cores: int
     lattice: Lattice
     traffics: tuple[Traffic, ...]
-    predicted_s: Samples
-    """Predicted latency at the SLO's percentile, shape (loads, points)."""
+    predictor: Predictor
+    profiled_s: Samples
+    """Predicted by the profile alone, at the SLO's percentile, shape (loads, points)."""
+    profiled_p50_s: Samples
+    """Likewise, the median."""
     sustainable_rps: float
     profile_s: float
+
+    @property
+    def predicted_s(self) -> Samples:
+        """Predicted latency at the SLO's percentile as of now, shape (loads, points)."""
+        return self.predictor.predicted_s
 
     def predicted_ms(self, load: int, config: ServingConfig) -> float:
         """Predicted latency of one configuration at one load."""
@@ -87,34 +85,65 @@ def survey(context: Context) -> Ground:
     for config, reason in lattice.excluded:
         observe(Said(text=f"left out: {config.describe()}: {reason}"))
     observe(Started(step="profiling"))
-    corners = _profile(bench, info, cores, memory_bytes, observe)
+    corners = profile(context, info, cores, memory_bytes)
     law = fit_law(corners, cores)
     if question.budget_s is None:
         deadline.extend(default_budget_s(law.base_s))
-    profile_s = deadline.spent_s
     observe(Started(step="predicting"))
     lanes = make_lanes(law, lattice.configs, info)
     slo = question.slo
     sustainable = _sustainable_rps(question, lanes, law)
     traffics = question.traffics or auto_loads(
-        sustainable or float(saturation_rps(lanes).max()), question.pattern
+        sustainable or float(saturation_rps(lanes).max()),
+        question.pattern,
+        CAPACITY_LOADS if question.objective == "capacity" else AUTO_LOADS,
     )
     for text in dict.fromkeys(explain(one.pattern, one.load_rps) for one in traffics):
         if text is not None:
             observe(Said(text=text))
-    forecasts = [
-        forecast(_arrivals(traffic, question.seed), lanes, law, slo.quantile)
+    arrivals_s = [
+        forecast_arrivals(traffic, question.seed, search_window_s(traffic, deadline.budget_s))
         for traffic in traffics
     ]
-    predicted_s = np.stack([one.objective_s for one in forecasts])
-    ground = Ground(info, cores, lattice, tuple(traffics), predicted_s, sustainable, profile_s)
+    predictor = Predictor(make_basis(law, lanes, lattice, arrivals_s, slo.quantile))
+    predictor.learn(as_seen(corners, lattice.configs))
+    refine(context, info, lattice.configs, predictor)
+    ground = Ground(
+        info=info,
+        cores=cores,
+        lattice=lattice,
+        traffics=tuple(traffics),
+        predictor=predictor,
+        profiled_s=predictor.predicted_s.copy(),
+        profiled_p50_s=predictor.quantiles_s[:, :, QUANTILES.index(0.50)].copy(),
+        sustainable_rps=sustainable,
+        profile_s=deadline.spent_s,
+    )
     observe(_first_answer(ground, deadline))
     return ground
 
 
-def auto_loads(sustainable_rps: float, pattern: Pattern) -> list[Traffic]:
+def make_basis(
+    law: ServiceLaw,
+    lanes: Lanes,
+    lattice: Lattice,
+    arrivals_s: Sequence[Samples],
+    quantile: float,
+) -> Basis:
+    """Return what to predict from: lanes and, by their sessions, where these lie."""
+    shapes = list(dict.fromkeys(config.session_shape for config in lattice.configs))
+    number = {shape: index for index, shape in enumerate(shapes)}
+    of = np.array([number[config.session_shape] for config in lattice.configs])
+    first = np.unique(of, return_index=True)[1]
+    places = lattice.coordinates[first][:, :SESSION_AXES]
+    return Basis(lanes, law, of, places, arrivals_s, quantile)
+
+
+def auto_loads(
+    sustainable_rps: float, pattern: Pattern, shares: Sequence[float] = AUTO_LOADS
+) -> list[Traffic]:
     """Return the loads that matter, from nearly idle to just above what is sustained."""
-    loads = sorted({_round_load(share * sustainable_rps) for share in AUTO_LOADS})
+    loads = sorted({_round_load(share * sustainable_rps) for share in shares})
     return [Traffic(load_rps=load_rps, pattern=pattern) for load_rps in loads]
 
 
@@ -138,18 +167,26 @@ def _sustainable_rps(question: Question, lanes: Lanes, law: ServiceLaw) -> float
         return sustainable_rps(lanes, law, slo_s, quantile)
 
     def arrivals_at(load_rps: float) -> Samples:
-        return _arrivals(asked.at(load_rps), question.seed)
+        traffic = asked.at(load_rps)
+        return forecast_arrivals(traffic, question.seed, MAX_FORECAST_REQUESTS / load_rps)
 
     return sustainable_rps(lanes, law, slo_s, quantile, arrivals_at)
 
 
-def _arrivals(traffic: Traffic, seed: int) -> Samples:
-    """Return enough to predict from: a share of a trace, or many requests and cycles."""
+def forecast_arrivals(traffic: Traffic, seed: int, run_s: float) -> Samples:
+    """Return enough to predict from: a share of a trace, or many requests and cycles.
+
+    They come in runs as long as a measurement, each to an empty queue, as measurements are: where
+    a queue grows, what is seen depends on for how long one looks.
+    """
     if isinstance(traffic.pattern, Trace):
         return traffic.pattern.times_s[:MAX_FORECAST_REQUESTS]
-    duration_s = max(FORECAST_REQUESTS / traffic.mean_rps, FORECAST_CYCLES * traffic.cycle_s)
-    longest_s = MAX_FORECAST_REQUESTS / traffic.mean_rps
-    return draw(traffic, min(duration_s, longest_s), (seed, 0))
+    total_s = max(FORECAST_REQUESTS / traffic.mean_rps, FORECAST_CYCLES * traffic.cycle_s)
+    total_s = min(total_s, MAX_FORECAST_REQUESTS / traffic.mean_rps)
+    runs = math.ceil(total_s / run_s)
+    return np.concatenate(
+        [draw(traffic, run_s, (seed, 0, run)) + run * RUNS_APART_S for run in range(runs)]
+    )
 
 
 def _first_answer(ground: Ground, deadline: Deadline) -> Predicted:
@@ -165,64 +202,3 @@ def _first_answer(ground: Ground, deadline: Deadline) -> Predicted:
         sustainable_rps=ground.sustainable_rps,
         ends_in_s=deadline.left_s,
     )
-
-
-def _profile(
-    bench: Bench, info: ModelInfo, cores: int, memory_bytes: int | None, observe: Observer
-) -> list[Corner]:
-    corners: list[Corner] = []
-    for shape, busy, batch_size in profile_plan(cores, info.batchable):
-        if infeasible_because(shape, info.footprint_bytes, memory_bytes) is not None:
-            continue
-        sample = _corner(bench, shape, busy, batch_size, info.run_s)
-        label = _label(shape, busy, batch_size)
-        if isinstance(sample, Failed):
-            observe(Said(text=f"profile: {label} failed ({sample.kind}): {sample.detail}"))
-            if not corners:
-                raise MeasureError(
-                    f"the model does not run on one thread: {sample.kind}: {sample.detail}"
-                )
-            continue
-        corner = Corner(
-            shape=shape,
-            busy=busy,
-            batch_size=batch_size,
-            seconds=sample.seconds,
-            cpu_s=sample.cpu_s,
-        )
-        corners.append(corner)
-        observe(Profiled(label=label, median_ms=corner.median_s * 1e3))
-    return corners
-
-
-def _corner(
-    bench: Bench, shape: SessionShape, busy: int, batch_size: int, run_s: float
-) -> ServiceTimes | Failed:
-    """Sample one corner; a sample that something disturbed is taken again, the fastest kept."""
-    request = ClosedLoop(
-        busy=busy, batch_size=batch_size, duration_s=CORNER_S, min_runs=CORNER_MIN_RUNS
-    )
-    slowest_s = 100 * run_s * batch_size * busy * CORNER_MIN_RUNS
-    best: ServiceTimes | None = None
-    for _ in range(CORNER_TRIES):
-        sample = bench.service_times(shape, request, 30 + slowest_s)
-        if isinstance(sample, Failed):
-            return best or sample
-        if best is None or np.median(sample.seconds) < np.median(best.seconds):
-            best = sample
-        if _is_steady(sample, shape):
-            break
-    assert best is not None
-    return best
-
-
-def _is_steady(sample: ServiceTimes, shape: SessionShape) -> bool:
-    low_s, high_s = np.quantile(sample.seconds, [0.25, 0.75])
-    alone = shape.threads_per_replica > 1 or sample.cpu_s >= DESCHEDULED * np.mean(sample.seconds)
-    return bool(alone and high_s <= STEADY_SPREAD * low_s)
-
-
-def _label(shape: SessionShape, busy: int, batch_size: int) -> str:
-    config = ServingConfig(**msgspec.structs.asdict(shape))
-    batch = f", batches of {batch_size}" if batch_size > 1 else ""
-    return f"{config.describe()}{', all busy' if busy > 1 else ''}{batch}"

@@ -28,6 +28,7 @@ class Bench:
         """Measure this model."""
         self.model = model
         self._children: OrderedDict[SessionShape, Child] = OrderedDict()
+        self._profiler: tuple[Child, SessionShape | None] | None = None
         self._memory_bytes: int | None = None
         self._footprint_bytes = 0
         self._outputs: tempfile.TemporaryDirectory[str] | None = None
@@ -73,11 +74,24 @@ class Bench:
     def service_times(
         self, shape: SessionShape, request: wire.ClosedLoop, timeout_s: float
     ) -> ServiceTimes | Failed:
-        """Sample service times in a closed loop."""
-        reply = self._ask(shape, request, timeout_s)
-        if isinstance(reply, ServiceTimes | Failed):
+        """Sample service times in a closed loop.
+
+        One child opens sessions of one shape after the other, which saves starting many; it is
+        closed by the first measurement.
+        """
+        child, standing = self._profiler or (Child(), None)
+        self._profiler = child, standing
+        if standing != shape:
+            opened = self._open_in(child, shape)
+            if isinstance(opened, Failed):
+                self._close_profiler()
+                return opened
+            self._profiler = child, shape
+        reply = child.ask(request, timeout_s)
+        if isinstance(reply, ServiceTimes):
             return reply
-        raise MeasureError(f"unexpected reply {type(reply).__name__}")
+        self._close_profiler()
+        return _as_failure(reply)
 
     def measure(self, trial: TrialSpec, judge: Decides | None = None) -> TrialOutcome:
         """Serve one schedule with one configuration, until it ends or the judge has seen enough."""
@@ -101,6 +115,7 @@ class Bench:
 
     def close(self) -> None:
         """Kill all children and forget the model's outputs."""
+        self._close_profiler()
         while self._children:
             self._children.popitem()[1].close()
         self._drop_outputs()
@@ -138,16 +153,26 @@ class Bench:
         if shape in self._children:
             self._children.move_to_end(shape)
             return self._children[shape]
+        self._close_profiler()
         self._make_room(shape)
         # Known from birth: an interrupt while it loads must find it here.
         child = self._children[shape] = Child()
+        opened = self._open_in(child, shape)
+        if isinstance(opened, Failed):
+            self._children.pop(shape).close()
+            return opened
+        return child
+
+    def _open_in(self, child: Child, shape: SessionShape) -> Failed | None:
         folder = self._outputs.name if self._outputs is not None else None
         request = wire.Open(model=self.model, shape=shape, outputs_folder=folder)
         opened = child.ask(request, LOAD_TIMEOUT_S)
-        if isinstance(opened, wire.Opened):
-            return child
-        self._children.pop(shape).close()
-        return _as_failure(opened)
+        return None if isinstance(opened, wire.Opened) else _as_failure(opened)
+
+    def _close_profiler(self) -> None:
+        if self._profiler is not None:
+            self._profiler[0].close()
+            self._profiler = None
 
     def _drop_outputs(self) -> None:
         if self._outputs is not None:

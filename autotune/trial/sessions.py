@@ -58,12 +58,13 @@ class Sessions:
         self.warm_batches: set[int] = set()
 
     def open(self, request: wire.Open) -> wire.Opened:
-        """Load the replicas; see that they give the answers that are saved, if any are.
+        """Load the replicas, in place of those that stood; see that they give the saved answers.
 
         Raises:
             ModelError, UsageError: the model cannot be loaded or run.
             WrongOutputError: it answers otherwise than the runtime's default.
         """
+        self._drop()
         started_s = time.perf_counter()
         for _ in range(request.shape.replicas):
             session = open_session(request.model.path, request.shape)
@@ -78,6 +79,12 @@ class Sessions:
         gc.collect()
         gc.freeze()
         return wire.Opened(load_s=load_s)
+
+    def _drop(self) -> None:
+        self.infers, self.references = [], None
+        self.right_batches, self.warm_batches = set(), set()
+        gc.unfreeze()
+        gc.collect()
 
     def _check_alone(self, references: SavedOutputs, model: ModelSpec) -> None:
         """Compare every sample on the first replica, and one on each other."""

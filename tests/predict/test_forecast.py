@@ -1,8 +1,9 @@
 import msgspec
 import numpy as np
 import pytest
+from flat import BASE_S, INFO, flat_law
 
-from autotune.outcome import InputInfo, ModelInfo, Samples
+from autotune.outcome import ModelInfo, Samples
 from autotune.predict.forecast import (
     QUANTILES,
     forecast,
@@ -11,45 +12,10 @@ from autotune.predict.forecast import (
     sustainable_rps,
 )
 from autotune.predict.queue_simulation import simulate
-from autotune.predict.service_law import Corner, ServiceLaw, fit_law, profile_plan
+from autotune.predict.service_law import ServiceLaw
 from autotune.spec import RUNTIME_DEFAULT, ServingConfig
 
-CORES = 4
-BASE_S = 0.02
-INFO = ModelInfo(
-    inputs=[InputInfo(name="x", dtype="float32", shape=["batch", 8])],
-    outputs=[InputInfo(name="y", dtype="float32", shape=["batch", 8])],
-    sample_shapes={"x": [1, 8]},
-    sample_source="generated",
-    batchable=True,
-    batch_reason="the first dimension is open",
-    outputs_checked=True,
-    outputs_reason="synthetic",
-    footprint_bytes=1 << 20,
-    default_threads=CORES,
-    runtime="onnxruntime 1.0",
-    load_s=0.1,
-    run_s=0.02,
-    engine_batch_s=0.0,
-    engine_request_s=0.0,
-)
 LONE = ServingConfig(intra_op_threads=1, spinning=False)
-
-
-def flat_law(batched_s: float = 4 * BASE_S) -> ServiceLaw:
-    """A service time that neither threads nor neighbours change; four requests take so long."""
-    corners = [
-        Corner(
-            shape=shape,
-            busy=busy,
-            batch_size=size,
-            seconds=np.full(5, BASE_S if size == 1 else batched_s),
-            cpu_s=0.0,
-        )
-        for shape, busy, size in profile_plan(CORES, batchable=True)
-        if busy == 1
-    ]
-    return fit_law(corners, CORES)
 
 
 def lanes_with(law: ServiceLaw, *configs: ServingConfig, info: ModelInfo = INFO) -> Samples:

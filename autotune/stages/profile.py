@@ -1,0 +1,150 @@
+"""Profile: a few closed-loop corners, then those that the answer turns out to depend on."""
+
+from collections.abc import Sequence
+
+import msgspec
+import numpy as np
+from scipy.special import ndtr
+
+from autotune.errors import MeasureError
+from autotune.outcome import Failed, ModelInfo, Samples, ServiceTimes
+from autotune.predict.predictor import Predictor
+from autotune.predict.service_law import Corner, profile_plan
+from autotune.space.feasible import infeasible_because
+from autotune.spec import ServingConfig, SessionShape
+from autotune.stages.context import Context
+from autotune.stages.events import Profiled, Said
+from autotune.stats.service import ServiceState
+from autotune.trial.bench import Bench
+from autotune.trial.wire import ClosedLoop
+
+CORNER_S = 0.2
+CORNER_MIN_RUNS = 5
+CORNER_TRIES = 3
+DESCHEDULED = 0.85
+"""A lone thread that got less CPU than this share of its run shared a core: not its own speed."""
+STEADY_SPREAD = 1.25
+"""Between the quartiles of a corner's runs; more is a disturbance, or deserves a second look."""
+REFINED = 4
+"""Most sessions that are profiled because the answer depends on them."""
+SENSITIVE = 0.1
+"""Chance of being the best at some load from which on sessions are worth a corner of their own."""
+
+
+def profile(
+    context: Context, info: ModelInfo, cores: int, memory_bytes: int | None
+) -> list[Corner]:
+    """Measure the corners of the plan that fit the memory.
+
+    Raises:
+        MeasureError: not even one thread alone could be profiled.
+    """
+    corners: list[Corner] = []
+    for shape, busy, batch_size in profile_plan(cores, info.batchable):
+        if infeasible_because(shape, info.footprint_bytes, memory_bytes) is not None:
+            continue
+        corner = _corner(context, info, shape, (busy, batch_size))
+        if isinstance(corner, Corner):
+            corners.append(corner)
+        elif not corners:
+            raise MeasureError(
+                f"the model does not run on one thread: {corner.kind}: {corner.detail}"
+            )
+    return corners
+
+
+def refine(
+    context: Context, info: ModelInfo, configs: Sequence[ServingConfig], predictor: Predictor
+) -> None:
+    """Profile sessions that may well be the best somewhere and were not profiled, likeliest first.
+
+    All their replicas are kept busy: how they share the machine is what the law knows least of.
+    """
+    tried: set[SessionShape] = set()
+    for _ in range(REFINED):
+        chances = chances_of_best(predictor)
+        chances[[config.session_shape in tried for config in configs]] = 0.0
+        point = int(np.argmax(chances))
+        if chances[point] < SENSITIVE:
+            return
+        shape = configs[point].session_shape
+        tried.add(shape)
+        corner = _corner(context, info, shape, (shape.replicas, 1))
+        if isinstance(corner, Corner):
+            predictor.learn([(point, [_state(corner)])])
+
+
+def chances_of_best(predictor: Predictor) -> Samples:
+    """Return how likely each point beats the best predicted, where likeliest; 0 if profiled."""
+    log_s = np.log(predictor.predicted_s)
+    best = log_s.min(axis=1, keepdims=True)
+    chances = ndtr((best - log_s) / predictor.doubt).max(axis=0)
+    return np.where(predictor.is_known, 0.0, chances)
+
+
+def as_seen(
+    corners: Sequence[Corner], configs: Sequence[ServingConfig]
+) -> list[tuple[int, list[ServiceState]]]:
+    """Return the corners as what a point of the lattice with these sessions was seen to do."""
+    first: dict[SessionShape, int] = {}
+    for point, config in enumerate(configs):
+        first.setdefault(config.session_shape, point)
+    return [(first[corner.shape], [_state(corner)]) for corner in corners if corner.shape in first]
+
+
+def _state(corner: Corner) -> ServiceState:
+    return ServiceState(corner.batch_size, corner.busy, corner.median_s, len(corner.seconds))
+
+
+def _corner(
+    context: Context, info: ModelInfo, shape: SessionShape, closed: tuple[int, int]
+) -> Corner | Failed:
+    """Measure one corner: sessions, and how many replicas are busy with batches of which size."""
+    busy, batch_size = closed
+    sample = _sample(context.bench, shape, busy, batch_size, info.run_s)
+    label = _label(shape, busy, batch_size)
+    if isinstance(sample, Failed):
+        context.observe(Said(text=f"profile: {label} failed ({sample.kind}): {sample.detail}"))
+        return sample
+    corner = Corner(
+        shape=shape,
+        busy=busy,
+        batch_size=batch_size,
+        seconds=sample.seconds,
+        cpu_s=sample.cpu_s,
+    )
+    context.observe(Profiled(label=label, median_ms=corner.median_s * 1e3))
+    return corner
+
+
+def _sample(
+    bench: Bench, shape: SessionShape, busy: int, batch_size: int, run_s: float
+) -> ServiceTimes | Failed:
+    """Sample one corner; a sample that something disturbed is taken again, the fastest kept."""
+    request = ClosedLoop(
+        busy=busy, batch_size=batch_size, duration_s=CORNER_S, min_runs=CORNER_MIN_RUNS
+    )
+    slowest_s = 100 * run_s * batch_size * busy * CORNER_MIN_RUNS
+    best: ServiceTimes | None = None
+    for _ in range(CORNER_TRIES):
+        sample = bench.service_times(shape, request, 30 + slowest_s)
+        if isinstance(sample, Failed):
+            return best or sample
+        if best is None or np.median(sample.seconds) < np.median(best.seconds):
+            best = sample
+        if _is_steady(sample, shape):
+            break
+    assert best is not None
+    return best
+
+
+def _is_steady(sample: ServiceTimes, shape: SessionShape) -> bool:
+    low_s, high_s = np.quantile(sample.seconds, [0.25, 0.75])
+    alone = shape.threads_per_replica > 1 or sample.cpu_s >= DESCHEDULED * np.mean(sample.seconds)
+    return bool(alone and high_s <= STEADY_SPREAD * low_s)
+
+
+def _label(shape: SessionShape, busy: int, batch_size: int) -> str:
+    config = ServingConfig(**msgspec.structs.asdict(shape))
+    batch = f", batches of {batch_size}" if batch_size > 1 else ""
+    return f"{config.describe()}{', all busy' if busy > 1 else ''}{batch}"
