@@ -4,6 +4,8 @@ Format history:
     1   first version
     2   what disturbed a window, energy, and the waits for a batch and of the harness apart from
         the queue's; whether a difference in latency is more than noise; `wrong_output`
+    3   the objective, the risk allowed and the SLO violations that the search caused; how far the
+        prediction was off, in parts; the Pareto front
 
 Older versions are read: what they did not record is null.
 """
@@ -19,12 +21,12 @@ import msgspec
 from autotune.errors import ConfigFileError, UsageError
 from autotune.outcome import Failed, InputInfo
 from autotune.probes.machine import Machine
-from autotune.spec import Record, ServingConfig, Slo
+from autotune.spec import Objective, Record, ServingConfig, Slo
 from autotune.stats.summary import Summary
 from autotune.strategy.winner import Gain
 
-SCHEMA_VERSION = 2
-SCHEMA_PATH = Path(__file__).parent / "schema" / "autotune-v2.schema.json"
+SCHEMA_VERSION = 3
+SCHEMA_PATH = Path(__file__).parent / "schema" / "autotune-v3.schema.json"
 
 Status = Literal["complete", "slo_not_met", "interrupted"]
 Phase = Literal["search", "confirm"]
@@ -105,15 +107,50 @@ class SearchInfo(Record, frozen=True):
     """Configurations that could not be tried, each with the reason."""
     sustainable_rps: float
     """Highest load predicted to meet the SLO."""
-    prediction_error: float | None
-    """Median factor between predicted and measured latency; None: nothing was measured."""
+    objective: Objective
+    max_risk: float | None
+    """Only what was predicted to miss the SLO with less than this chance was tried; None: any."""
+    violations: int
+    """Measurements, confirmation included, in which the SLO was missed."""
+    prediction: "PredictionError | None"
+    """None: nothing was measured."""
+
+
+class PredictionError(Record, frozen=True):
+    """How far off the prediction was: median factors over the first measurements of each pair."""
+
+    objective: float
+    """Of latency at the SLO's percentile, as predicted just before each measurement."""
+    p50: float | None
+    """Of the median; None in older files."""
+    profile_only: float | None
+    """As `objective`, of what was predicted before anything was measured; None in older files."""
+    predicted_capacity_rps: float
+    capacity_met_rps: float | None
+    """The highest load up to which the SLO was met; None: it was met at none."""
+    capacity_missed_rps: float | None
+    """The lowest load at which it was missed; None: it was missed at none."""
+
+
+class FrontPoint(Record, frozen=True):
+    """A configuration that no other beats in load, cores and CPU time all at once."""
+
+    config: ServingConfig
+    cores: int
+    """That its threads may use at once."""
+    load_rps: float
+    """The highest load at which it was measured to meet the SLO."""
+    cpu_s_per_request: float
+    """There."""
+    requests: int
+    """That this rests on."""
 
 
 class TunedFile(Record, frozen=True):
     """The whole file."""
 
     format: Literal["autotune"]
-    schema_version: Literal[2]
+    schema_version: Literal[3]
     status: Status
     summary: str
     """What to deploy and what it gains, in a sentence or two."""
@@ -130,6 +167,8 @@ class TunedFile(Record, frozen=True):
     autotune: str
     """Version of autotune that wrote the file."""
     search: SearchInfo
+    front: list[FrontPoint]
+    """Ascending by load. Measured, the longer the better: see `requests`."""
     trials: list[Trial]
 
 
@@ -163,7 +202,9 @@ def read(path: Path) -> TunedFile:
         raise ConfigFileError(f"{path}: is not a tuned file; `autotune search` writes one")
     version = head.get("schema_version")
     if version == 1:
-        head = _from_version_1(head)
+        version, head = 2, _from_version_1(head)
+    if version == 2:
+        head = _from_version_2(head)
     elif version != SCHEMA_VERSION:
         raise ConfigFileError(
             f"{path}: has schema version {version!r}; this autotune reads 1 to {SCHEMA_VERSION}: "
@@ -191,6 +232,29 @@ def _from_version_1(value: Any) -> Any:
         low, high = fields.get("low"), fields.get("high")
         fields["latency_differs"] = bool((low or 0) > 1 or (high is not None and high < 1))
     return fields
+
+
+def _from_version_2(head: dict[str, Any]) -> dict[str, Any]:
+    """Return a version 2 file as version 3 has it."""
+    search = dict(head.get("search") or {})
+    error, policy = search.pop("prediction_error", None), head.get("policy") or []
+    trials = head.get("trials") or []
+    measured = [trial["measured"] for trial in trials if trial.get("measured")]
+    search |= {
+        "objective": "latency",
+        "max_risk": None,
+        "violations": sum(not one["meets_slo"] for one in measured),
+        "prediction": error
+        and {
+            "objective": error,
+            "p50": None,
+            "profile_only": None,
+            "predicted_capacity_rps": search.get("sustainable_rps"),
+            "capacity_met_rps": None,
+            "capacity_missed_rps": None,
+        },
+    }
+    return {**head, "schema_version": 3, "search": search, "front": [], "policy": policy}
 
 
 def write(path: Path, tuned: TunedFile) -> None:

@@ -7,6 +7,8 @@ import msgspec
 from autotune.units import format_shape
 
 ExecutionMode = Literal["sequential", "parallel"]
+Objective = Literal["latency", "capacity", "cpu", "cores"]
+"""What a search is for; see `autotune.stages.goal`."""
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -13,8 +13,6 @@ point is next, `trial` measures it in a process of its own with the `engine` tha
 from datetime import UTC, datetime
 from pathlib import Path
 
-import numpy as np
-
 from autotune import config_file, model_file
 from autotune.config_file import StopReason, TunedFile
 from autotune.stages.answer import Ended, answer
@@ -22,13 +20,13 @@ from autotune.stages.confirm import confirm
 from autotune.stages.context import Context
 from autotune.stages.events import Observer, Said
 from autotune.stages.explore import explore
+from autotune.stages.goal import start
 from autotune.stages.journal import Journal
 from autotune.stages.measurement import Measurement
 from autotune.stages.question import DEFAULT_BUDGET_S, Deadline, MeasureQuestion, Question
 from autotune.stages.single import inspect, measure_alone, measure_rounds
 from autotune.stages.survey import survey
 from autotune.stages.weigh import weigh
-from autotune.strategy.rrl import Rrl
 from autotune.trial.bench import Bench
 
 
@@ -51,8 +49,7 @@ def search(question: Question, observe: Observer = lambda event: None) -> TunedF
     with Bench(question.model) as bench:
         context = Context(question, bench, Journal(question.slo), deadline, observe)
         ground = survey(context)
-        loads_rps = np.array([traffic.load_rps for traffic in ground.traffics])
-        strategy = Rrl(ground.predicted_s, ground.lattice.coordinates, loads_rps)
+        strategy = start(question, ground)
         stopped: StopReason
         try:
             stopped = explore(context, ground, strategy)

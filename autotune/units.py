@@ -36,6 +36,22 @@ def parse_duration_s(text: str, option: str) -> float:
     return seconds
 
 
+def parse_share(text: str, option: str) -> float:
+    """Return `5%` or `0.05` as a share between 0 and 1, both excluded.
+
+    Raises:
+        UsageError: it is neither.
+    """
+    number, percent, rest = text.strip().partition("%")
+    try:
+        share = float(number + rest) / (100 if percent else 1)
+    except ValueError:
+        raise UsageError(f"{option} {text}: is not a share, like 5% or 0.05") from None
+    if not 0 < share < 1:
+        raise UsageError(f"{option} {text}: must be above 0 and below 100 %")
+    return share
+
+
 def parse_load_rps(text: str, option: str) -> float:
     """Return requests/s for a text such as `80` or `80rps`.
 

@@ -8,7 +8,7 @@ import pytest
 from autotune import config_file
 from autotune.errors import ConfigFileError, UsageError
 
-GOLDEN = Path(__file__).parent / "golden" / "v2.autotune.json"
+GOLDEN = Path(__file__).parent / "golden" / "v3.autotune.json"
 
 
 def golden() -> dict[str, Any]:
@@ -27,7 +27,7 @@ def test_a_file_of_version_1_is_read_with_what_it_did_not_record_unknown() -> No
     assert low.measured.issue_lateness_ms is None
     assert low.measured.joules_per_request is None
     assert low.measured.disturbed == []
-    assert json.loads(config_file.to_json(old))["schema_version"] == 2
+    assert json.loads(config_file.to_json(old))["schema_version"] == 3
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,7 @@ def test_the_published_schema_is_that_of_the_code() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"schema_version": 3}, "schema version 3"),
+        ({"schema_version": 4}, "schema version 4"),
         ({"format": "other"}, "is not a tuned file"),
         ({"surprise": 1}, "unknown field `surprise`"),
         ({"policy": "none"}, r"Expected `array`, got `str` - at `\$.policy`"),

@@ -7,7 +7,7 @@ import autotune
 from autotune import config_file
 from autotune.spec import ServingConfig
 
-GOLDEN = Path(__file__).parent / "golden" / "v2.autotune.json"
+GOLDEN = Path(__file__).parent / "golden" / "v3.autotune.json"
 
 # The golden file was made on another machine for another model, and says so.
 pytestmark = pytest.mark.filterwarnings("ignore::autotune.embed.StaleWarning")

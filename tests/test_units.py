@@ -15,6 +15,7 @@ from autotune.units import (
     parse_load_rps,
     parse_loads_rps,
     parse_shapes,
+    parse_share,
 )
 
 
@@ -164,3 +165,14 @@ def test_a_bad_shape_is_refused(texts: list[str], complaint: str) -> None:
     with pytest.raises(UsageError, match=r"^--shape ") as caught:
         parse_shapes(texts, "--shape")
     assert complaint in str(caught.value)
+
+
+@pytest.mark.parametrize(("text", "share"), [("5%", 0.05), ("0.05", 0.05), (" 12.5 % ", 0.125)])
+def test_a_share_is_read_with_or_without_its_sign(text: str, share: float) -> None:
+    assert parse_share(text, "--safe") == pytest.approx(share)
+
+
+@pytest.mark.parametrize("text", ["", "x", "0", "100%", "1", "-5%", "nan", "5%%"])
+def test_a_share_that_is_none_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="--safe"):
+        parse_share(text, "--safe")

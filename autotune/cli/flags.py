@@ -1,7 +1,7 @@
 """Options that several commands share, from text to records."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 from autotune.errors import UsageError
 from autotune.units import parse_duration_s, parse_load_rps, parse_loads_rps, parse_shapes
@@ -9,7 +9,7 @@ from autotune.units import parse_duration_s, parse_load_rps, parse_loads_rps, pa
 if TYPE_CHECKING:
     from autotune.arrivals import Traffic
     from autotune.patterns import Pattern
-    from autotune.spec import ExecutionMode, ModelSpec, ServingConfig, Slo
+    from autotune.spec import ExecutionMode, ModelSpec, Objective, ServingConfig, Slo
 
 MAX_SLO_S = 3600.0
 MOST = 1024
@@ -201,3 +201,18 @@ def parse_model(
         requests=read_requests(requests) if requests is not None else [],
         seed=seed,
     )
+
+
+def parse_objective(text: str) -> "Objective":
+    """Return what to search for.
+
+    Raises:
+        UsageError: there is no such objective.
+    """
+    from autotune import spec
+
+    objectives: tuple[Objective, ...] = get_args(spec.Objective)
+    for objective in objectives:
+        if text == objective:
+            return objective
+    raise UsageError(f"--objective {text}: is none of {', '.join(objectives)}")

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from autotune.cli.flags import parse_model, parse_slo, parse_traffics
+from autotune.cli.flags import parse_model, parse_objective, parse_slo, parse_traffics
 from autotune.cli.options import (
     ArrivalsOption,
     InputOption,
@@ -20,7 +20,7 @@ from autotune.cli.options import (
     TraceOption,
 )
 from autotune.errors import UsageError
-from autotune.units import parse_duration_s
+from autotune.units import parse_duration_s, parse_share
 
 if TYPE_CHECKING:
     from autotune.stages.question import Question
@@ -34,6 +34,19 @@ def search(
     loads: Annotated[str | None, typer.Option(help="Several loads, like 20,80,160.")] = None,
     arrivals: ArrivalsOption = None,
     trace: TraceOption = None,
+    objective: Annotated[
+        str,
+        typer.Option(
+            help="What to find: latency (lowest), capacity (highest load within the SLO), cpu or "
+            "cores (least within the SLO)."
+        ),
+    ] = "latency",
+    safe: Annotated[
+        str | None,
+        typer.Option(
+            help="Try only what is predicted to miss the SLO with less than this chance, like 5%."
+        ),
+    ] = None,
     budget: Annotated[
         str | None,
         typer.Option(help="Time for everything, like 3m. [default: 80s, more for slow models]"),
@@ -58,7 +71,7 @@ def search(
     """
     from autotune.stages.question import Question
 
-    objective = parse_slo(slo, percentile)
+    asked_slo = parse_slo(slo, percentile)
     if trials is not None and trials < 1:
         raise UsageError(f"--trials {trials} must be at least 1")
     traffics, pattern = parse_traffics(load, loads, trace, arrivals)
@@ -66,9 +79,11 @@ def search(
     question = Question(
         model=spec,
         name=model,
-        slo=objective,
+        slo=asked_slo,
         traffics=traffics,
         pattern=pattern,
+        objective=parse_objective(objective),
+        max_risk=None if safe is None else parse_share(safe, "--safe"),
         budget_s=parse_duration_s(budget, "--budget") if budget is not None else None,
         max_trials=trials,
         seed=seed,

@@ -19,6 +19,11 @@ def print_answer(tuned: TunedFile) -> None:
     console.print(_legend(tuned), style="dim")
     if tuned.status == "interrupted":
         console.print("Interrupted: this is the best so far, not a finished search.")
+    for line in (_prediction(tuned), _front(tuned)):
+        if line:
+            console.print(line, style="dim", markup=False)
+    if tuned.search.max_risk is not None:
+        console.print(_caution(tuned), markup=False)
     console.print()
     console.print(tuned.summary, style="bold", markup=False)
 
@@ -87,4 +92,42 @@ def _legend(tuned: TunedFile) -> str:
         f"{tuned.machine.cores_usable} usable cores, {tuned.runtime}. "
         "Brackets: 95 % interval, ? where the requests cannot bound it. "
         "met/missed: proven at 95 %; with ?: the estimate only. CPU ms: per request." + mark
+    )
+
+
+def _prediction(tuned: TunedFile) -> str:
+    error = tuned.search.prediction
+    if error is None or error.p50 is None or error.profile_only is None:
+        return ""
+    met, missed = error.capacity_met_rps, error.capacity_missed_rps
+    capacity = f"met up to {format_rps(met)}/s" if met else "met at no load"
+    capacity += f", missed at {format_rps(missed)}/s" if missed else ""
+    return (
+        f"Prediction, median factor off: p50 x{error.p50:.2f}, p{tuned.slo.percentile:g} "
+        f"x{error.profile_only:.2f} by the profile alone and x{error.objective:.2f} as corrected "
+        f"while measuring. Capacity: {format_rps(error.predicted_capacity_rps)}/s predicted; "
+        f"{capacity}."
+    )
+
+
+def _front(tuned: TunedFile) -> str:
+    """What may be traded: of each number of cores, what sustains most, and what costs least."""
+    lines = [
+        f"  {format_rps(one.load_rps)}/s: {one.config.describe()}, "
+        f"{one.cores} core{'s' if one.cores > 1 else ''}, "
+        f"{format_ms(one.cpu_s_per_request * 1e3)} CPU ms"
+        for one in tuned.front
+    ]
+    if len(lines) < 2:
+        return ""
+    return "\n".join(["Measured within the SLO, and beaten by nothing else in all three:", *lines])
+
+
+def _caution(tuned: TunedFile) -> str:
+    count = tuned.search.violations
+    measured = sum(trial.measured is not None for trial in tuned.trials)
+    return (
+        f"Safe: only what was predicted to miss the SLO with less than "
+        f"{100 * (tuned.search.max_risk or 0):g} % chance was tried; {count} of {measured} "
+        f"measurement{'s' if measured != 1 else ''} missed it."
     )

@@ -1,11 +1,9 @@
 """Answer: from everything measured to the file, with the sentence that says what to deploy."""
 
-import math
 from importlib.metadata import version
 from typing import NamedTuple
 
 import msgspec
-import numpy as np
 
 from autotune.arrivals import Traffic
 from autotune.config_file import (
@@ -22,11 +20,14 @@ from autotune.probes.machine import this_machine
 from autotune.spec import RUNTIME_DEFAULT, ServingConfig
 from autotune.stages.confirm import finalists
 from autotune.stages.context import Context
+from autotune.stages.foresight import prediction_error
+from autotune.stages.front import pareto_front
+from autotune.stages.goal import cores_of
 from autotune.stages.sentence import meeting_from_below, summarize_policy
 from autotune.stages.survey import Ground, best_predicted
 from autotune.stats.summary import summarize
 from autotune.strategy.protocol import Strategy
-from autotune.strategy.winner import Contender, choose, compare
+from autotune.strategy.winner import Contender, Goal, choose, compare
 
 
 class Ended(NamedTuple):
@@ -44,7 +45,7 @@ def answer(context: Context, ground: Ground, strategy: Strategy, ended: Ended) -
     question, info = context.question, ground.info
     return TunedFile(
         format="autotune",
-        schema_version=2,
+        schema_version=3,
         status=_status(entries, context, ended),
         summary=summarize_policy(entries, question.slo),
         recommended=recommended(entries),
@@ -63,7 +64,8 @@ def answer(context: Context, ground: Ground, strategy: Strategy, ended: Ended) -
         machine=this_machine(),
         runtime=info.runtime,
         autotune=version("autotune"),
-        search=_search_info(context, ground, ended),
+        search=_search_info(context, ground, ended, entries),
+        front=pareto_front(context.journal.trials, lambda config: cores_of(config, ground)),
         trials=context.journal.trials,
     )
 
@@ -83,14 +85,10 @@ def _status(entries: list[PolicyEntry], context: Context, ended: Ended) -> Statu
     return "complete" if met >= (len(entries) if asked else 1) else "slo_not_met"
 
 
-def _search_info(context: Context, ground: Ground, ended: Ended) -> SearchInfo:
-    errors = [
-        abs(math.log(trial.measured.objective.value_ms / trial.predicted_ms))
-        for trial in context.journal.trials
-        if trial.measured is not None
-        and trial.measured.objective.value_ms is not None
-        and not trial.measured.diverged
-    ]
+def _search_info(
+    context: Context, ground: Ground, ended: Ended, entries: list[PolicyEntry]
+) -> SearchInfo:
+    measured = [trial.measured for trial in context.journal.trials if trial.measured is not None]
     return SearchInfo(
         started_at=ended.started_at,
         seconds=round(context.deadline.spent_s, 1),
@@ -101,7 +99,10 @@ def _search_info(context: Context, ground: Ground, ended: Ended) -> SearchInfo:
         points=len(ground.lattice.configs),
         left_out=[f"{config.describe()}: {reason}" for config, reason in ground.lattice.excluded],
         sustainable_rps=ground.sustainable_rps,
-        prediction_error=math.exp(float(np.median(errors))) if errors else None,
+        objective=context.question.objective,
+        max_risk=context.question.max_risk,
+        violations=sum(not one.meets_slo for one in measured),
+        prediction=prediction_error(context, ground, entries),
     )
 
 
@@ -163,7 +164,8 @@ def _confirmed(
     context: Context, ground: Ground, load: int, contenders: list[Contender]
 ) -> PolicyEntry:
     question, traffic, default = context.question, ground.traffics[load], contenders[0]
-    winner = choose(contenders, question.slo)
+    goal = Goal(question.slo, question.objective, lambda config: cores_of(config, ground))
+    winner = choose(contenders, goal)
     return PolicyEntry(
         load_rps=traffic.load_rps,
         config=winner.config,
@@ -172,7 +174,7 @@ def _confirmed(
         predicted_ms=ground.predicted_ms(load, winner.config),
         measured=winner.summary,
         default=default.summary,
-        gain=None if winner is default else compare(winner, default, question.slo),
+        gain=None if winner is default else compare(winner, default, goal),
         binding=None,
     )
 

@@ -1,5 +1,7 @@
 """Confirm: the finalists against the runtime's default, interleaved, under the same arrivals."""
 
+import numpy as np
+
 from autotune.outcome import Failed
 from autotune.spec import RUNTIME_DEFAULT, ServingConfig
 from autotune.stages.context import Context
@@ -10,6 +12,7 @@ from autotune.stats.judge import Decision, Judge
 from autotune.stats.paired import MIN_ROUNDS
 from autotune.stats.summary import Summary
 from autotune.strategy.protocol import Strategy
+from autotune.strategy.rrl import Rrl
 from autotune.units import format_rps
 
 ROUNDS = MIN_ROUNDS
@@ -37,7 +40,7 @@ def finalists(ground: Ground, strategy: Strategy, load: int) -> list[ServingConf
     before or not, if need be in the runner-up's place: a search misled by its prediction may have
     looked at variants of a single replica only, and must not call them all there is.
     """
-    configs, estimated_s = ground.lattice.configs, strategy.estimated_s()[load]
+    configs, estimated_s = ground.lattice.configs, np.exp(strategy.estimate(load))
     ranked = strategy.best(load)
     if not ranked:
         return [RUNTIME_DEFAULT]
@@ -53,19 +56,37 @@ def finalists(ground: Ground, strategy: Strategy, load: int) -> list[ServingConf
     return [RUNTIME_DEFAULT, *rivals]
 
 
+def safe(
+    context: Context, ground: Ground, strategy: Rrl, load: int, field: list[ServingConfig]
+) -> list[ServingConfig]:
+    """Return those of the field that may be measured: all, unless a risk is bounded.
+
+    Where the default may not, there is nothing to compare with, and nobody is left.
+    """
+    max_risk = context.question.max_risk
+    if max_risk is None:
+        return field
+    risk, configs = strategy.risk(load), ground.lattice.configs
+    allowed = [config for config in field if risk[configs.index(config)] < max_risk]
+    return allowed if RUNTIME_DEFAULT in allowed else []
+
+
 def _side_by_side(config: ServingConfig, cores: int) -> bool:
     return config.replicas > 1 and (
         config.replicas * config.session_shape.threads_per_replica <= cores
     )
 
 
-def confirm(context: Context, ground: Ground, strategy: Strategy) -> None:
+def confirm(context: Context, ground: Ground, strategy: Rrl) -> None:
     """Measure the finalists of every load in interleaved rounds for what is left of the budget.
 
     A finalist that fails, or whose queue diverges, is not measured again.
     """
     context.observe(Started(step="confirming"))
-    fields = [finalists(ground, strategy, load) for load in range(len(ground.traffics))]
+    fields = [
+        safe(context, ground, strategy, load, finalists(ground, strategy, load))
+        for load in range(len(ground.traffics))
+    ]
     out: set[tuple[int, ServingConfig]] = set()
     for round_number in range(ROUNDS):
         windows_s = _share_out(context, ground, fields, ROUNDS - round_number, out)

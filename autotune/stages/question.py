@@ -5,7 +5,7 @@ from pathlib import Path
 
 from autotune.arrivals import Traffic
 from autotune.patterns import Pattern, Poisson
-from autotune.spec import ModelSpec, Record, ServingConfig, Slo
+from autotune.spec import ModelSpec, Objective, Record, ServingConfig, Slo
 
 DEFAULT_BUDGET_S = 80.0
 LARGEST_DEFAULT_BUDGET_S = 300.0
@@ -30,6 +30,9 @@ class Question(Record, frozen=True, eq=False):
     output: Path
     pattern: Pattern = Poisson()
     """How requests arrive at loads that are found from the profile."""
+    objective: Objective = "latency"
+    max_risk: float | None = None
+    """Try only what is predicted to miss the SLO with less than this chance; None: anything."""
 
 
 class MeasureQuestion(Record, frozen=True, eq=False):

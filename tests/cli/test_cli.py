@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-GOLDEN = Path(__file__).parents[1] / "golden" / "v2.autotune.json"
+GOLDEN = Path(__file__).parents[1] / "golden" / "v3.autotune.json"
 
 
 def autotune(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from autotune.arrivals import Traffic
-from autotune.cli.flags import parse_model, parse_slo, parse_traffics
+from autotune.cli.flags import parse_model, parse_objective, parse_slo, parse_traffics
 from autotune.errors import ModelError, UsageError
 from autotune.patterns import Bursty, Poisson, Trace
 
@@ -67,3 +67,9 @@ def test_a_model_carries_what_its_requests_look_like(mlp: Path, tmp_path: Path) 
         parse_model(str(mlp), None, mix, mix, 0)
     with pytest.raises(ModelError, match="no such file"):
         parse_model("none.onnx", None, None, None, 0)
+
+
+def test_an_objective_is_one_of_four() -> None:
+    assert parse_objective("cores") == "cores"
+    with pytest.raises(UsageError, match="--objective speed: is none of latency, capacity, cpu"):
+        parse_objective("speed")

@@ -20,17 +20,17 @@ from autotune.stages.confirm import confirm
 from autotune.stages.context import Context
 from autotune.stages.drive import NEVER_QUIET, Window, run_trial
 from autotune.stages.explore import explore
+from autotune.stages.goal import start
 from autotune.stages.journal import Journal
 from autotune.stages.question import Deadline, Question
 from autotune.stages.survey import survey
 from autotune.stats.judge import Judge
-from autotune.strategy.rrl import Rrl
 from autotune.trial.wire import ClosedLoop
 
 SLO = Slo(latency_ms=50)
 TRAFFIC = Traffic(load_rps=100)
 STOLEN, CALM = disturbed_by(0.2), disturbed_by(0.0)
-GOLDEN = Path(__file__).parents[1] / "golden" / "v2.autotune.json"
+GOLDEN = Path(__file__).parents[1] / "golden" / "v3.autotune.json"
 
 
 def window_of(bench: ScriptedBench, repeats: int) -> TrialOutcome:
@@ -126,7 +126,7 @@ def searched(bench: QueueBench) -> TunedFile:
     )
     context = Context(question, bench, Journal(SLO), Deadline(60.0), lambda event: None)
     ground = survey(context)
-    strategy = Rrl(ground.predicted_s, ground.lattice.coordinates, np.array([100.0]))
+    strategy = start(question, ground)
     stopped = explore(context, ground, strategy)
     confirm(context, ground, strategy)
     return answer(context, ground, strategy, Ended(stopped, "now", "0" * 64))

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -18,12 +19,14 @@ from autotune.probes.cores import Cores
 from autotune.space.axes import make_axes
 from autotune.space.lattice import make_lattice
 from autotune.spec import RUNTIME_DEFAULT, ModelSpec, ServingConfig, SessionShape, Slo, TrialSpec
+from autotune.stages import goal
 from autotune.stages import survey as survey_module
 from autotune.stages.answer import Ended, answer
 from autotune.stages.confirm import confirm
 from autotune.stages.context import Context
 from autotune.stages.events import Event, Predicted, Said, Tried
 from autotune.stages.explore import explore
+from autotune.stages.goal import start
 from autotune.stages.journal import Journal
 from autotune.stages.question import Deadline, Question, default_budget_s
 from autotune.stages.survey import auto_loads, survey
@@ -118,6 +121,7 @@ def run(
     slo_ms: float = 50,
     max_trials: int | None = None,
     pattern: Pattern = POISSON,
+    **asked: Any,
 ) -> tuple[TunedFile, list[Event]]:
     events: list[Event] = []
     question = Question(
@@ -134,14 +138,11 @@ def run(
         max_trials=max_trials,
         seed=0,
         output=Path("unused"),
+        **asked,
     )
     context = Context(question, bench, Journal(question.slo), Deadline(60.0), events.append)
     ground = survey(context)
-    strategy = Rrl(
-        ground.predicted_s,
-        ground.lattice.coordinates,
-        np.array([traffic.load_rps for traffic in ground.traffics]),
-    )
+    strategy = start(question, ground)
     stopped = explore(context, ground, strategy)
     confirm(context, ground, strategy)
     return answer(context, ground, strategy, Ended(stopped, "now", "0" * 64)), events
@@ -295,9 +296,67 @@ POINTS = make_lattice(make_axes(CORES, False, 50), CORES, 1, None).configs
 def test_replicas_side_by_side_are_always_confirmed(
     load_rps: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(globals(), "Rrl", OneReplicaOnly)
+    monkeypatch.setattr(goal, "Rrl", OneReplicaOnly)
     tuned, _ = run([load_rps], SyntheticBench())
     confirmed = {trial.config for trial in tuned.trials if trial.phase == "confirm"}
     assert ServingConfig(replicas=2, intra_op_threads=1, spinning=False) in confirmed
     assert RUNTIME_DEFAULT in confirmed
     assert len(confirmed) <= 3
+
+
+def test_least_cores_within_the_slo_is_one_core_where_one_suffices() -> None:
+    tuned, _ = run([20], SyntheticBench(), objective="cores")
+    (entry,) = tuned.policy
+    assert entry.meets_slo
+    assert (entry.config.replicas, entry.config.intra_op_threads) == (1, 1)
+    assert entry.gain is not None
+    assert "1 core within the SLO, not 2" in entry.gain.reason
+    assert tuned.search.objective == "cores"
+
+
+def test_least_cores_are_as_many_as_the_load_needs() -> None:
+    tuned, _ = run([140], SyntheticBench(), objective="cores")
+    (entry,) = tuned.policy
+    assert entry.meets_slo
+    assert entry.config.replicas * max(1, entry.config.intra_op_threads) >= 2
+
+
+def test_capacity_is_looked_for_at_loads_around_what_is_predicted_to_be_sustained() -> None:
+    tuned, events = run(None, SyntheticBench(), objective="capacity")
+    (predicted,) = [event for event in events if isinstance(event, Predicted)]
+    assert len(predicted.loads_rps) == 6
+    error = tuned.search.prediction
+    assert error is not None
+    assert error.capacity_met_rps is not None
+    assert error.capacity_missed_rps is not None
+    assert 130 < error.capacity_met_rps < error.capacity_missed_rps < 260
+    assert error.predicted_capacity_rps == pytest.approx(error.capacity_met_rps, rel=0.25)
+
+
+def test_the_prediction_of_a_machine_that_follows_the_law_is_nearly_right() -> None:
+    tuned, _ = run([20, 130], SyntheticBench())
+    error = tuned.search.prediction
+    assert error is not None
+    assert error.p50 is not None
+    assert error.profile_only is not None
+    assert 1 <= error.p50 < 1.15
+    assert 1 <= error.profile_only < 1.3
+    assert 1 <= error.objective < 1.3
+
+
+def test_safe_measures_only_what_is_predicted_to_keep_the_slo() -> None:
+    bold, _ = run([20, 130, 190], SyntheticBench())
+    careful, _ = run([20, 130, 190], SyntheticBench(), max_risk=0.05)
+    assert careful.search.violations < bold.search.violations
+    assert careful.search.violations <= 1
+    assert careful.search.max_risk == 0.05
+    measured = {trial.load_rps for trial in careful.trials}
+    assert 20 in measured
+
+
+def test_the_front_shows_what_more_cores_buy() -> None:
+    tuned, _ = run([20, 130], SyntheticBench())
+    assert tuned.front
+    assert tuned.front[-1].load_rps == 130
+    assert tuned.front[-1].cores == 2
+    assert tuned.front == sorted(tuned.front, key=lambda one: one.load_rps)

@@ -1,0 +1,118 @@
+"""What the search is to make small, and what must be kept: objectives, as a strategy sees them.
+
+latency    the percentile that the SLO names, at each load
+capacity   the same, at loads close together around what is predicted to be sustained
+cpu        CPU time per request, the SLO being kept
+cores      cores that replicas x threads may use at once, the SLO being kept
+"""
+
+import math
+
+import numpy as np
+
+from autotune.outcome import Failed, Samples
+from autotune.predict.forecast import cpu_s
+from autotune.spec import ServingConfig
+from autotune.stages.question import Question
+from autotune.stages.survey import Ground
+from autotune.stats.summary import Percentile, Summary
+from autotune.strategy.protocol import Observation, Pair, Prediction, SearchSettings
+from autotune.strategy.rrl import Rrl
+
+LOST_NOISE = 0.3
+"""Standard error (log) granted to a percentile of which only a bound is known."""
+MIN_NOISE = 0.05
+"""Repeats of one measurement differ by at least this much (log), however narrow the interval."""
+CPU_DOUBT = 0.5
+"""Standard deviation (log) of a predicted CPU time: spinning and batching are hard to foresee."""
+CORES_DOUBT = 0.01
+"""Cores are counted, not measured."""
+
+
+def start(question: Question, ground: Ground) -> Rrl:
+    """Return a search for the question's objective that goes by the prediction."""
+    loads = np.log2([traffic.load_rps for traffic in ground.traffics])
+    settings = SearchSettings(max_risk=question.max_risk, seed=question.seed)
+    value, excess = expected(question, ground)
+    return Rrl(ground.lattice.coordinates, loads, value, excess, settings)
+
+
+def expected(question: Question, ground: Ground) -> tuple[Prediction, Prediction | None]:
+    """Return what is predicted of the objective and, where the SLO must be kept, of its excess."""
+    predictor = ground.predictor
+    latency = Prediction(np.log(predictor.predicted_s), predictor.doubt)
+    if not must_keep_slo(question):
+        return latency, None
+    slo_s = question.slo.latency_ms / 1e3
+    excess = Prediction(latency.value - math.log(slo_s), latency.deviation)
+    if question.objective == "cpu":
+        return Prediction(np.log(_cpu_s(ground)), CPU_DOUBT), excess
+    if question.objective == "cores":
+        row = [math.log(cores_of(config, ground)) for config in ground.lattice.configs]
+        shape = predictor.predicted_s.shape
+        return Prediction(np.broadcast_to(row, shape), CORES_DOUBT), excess
+    return latency, excess
+
+
+def must_keep_slo(question: Question) -> bool:
+    """Whether a configuration that misses the SLO is none at all."""
+    return question.objective != "latency" or question.max_risk is not None
+
+
+def observed(
+    question: Question, ground: Ground, pair: Pair, result: Summary | Failed
+) -> Observation:
+    """Turn a measurement into what the strategy learns: logarithms and their standard errors.
+
+    A percentile that lost requests is only known to be at least what was seen: where that is no
+    more than predicted, it confirms the prediction rather than contradicting it.
+    """
+    if isinstance(result, Failed):
+        return Observation(None)
+    objective, noise = result.objective, LOST_NOISE
+    if objective.value_ms is None:
+        predicted_s = float(ground.predicted_s[pair.load, pair.point])
+        latency_s = max(predicted_s, result.largest_ms / 1e3)
+    else:
+        latency_s = objective.value_ms / 1e3
+        noise = max(MIN_NOISE, _standard_error(objective))
+    if not must_keep_slo(question):
+        return Observation(math.log(latency_s), noise)
+    excess = math.log(latency_s * 1e3 / question.slo.latency_ms)
+    value, value_noise = math.log(latency_s), noise
+    if question.objective == "cpu":
+        value, value_noise = math.log(max(1e-9, result.cpu_s_per_request)), MIN_NOISE
+    if question.objective == "cores":
+        config = ground.lattice.configs[pair.point]
+        value, value_noise = math.log(cores_of(config, ground)), CORES_DOUBT
+    return Observation(value, value_noise, excess, noise)
+
+
+def cores_of(config: ServingConfig, ground: Ground) -> int:
+    """Return how many cores a configuration may use at once."""
+    return cores_used(config, ground.info.default_threads, ground.cores)
+
+
+def cores_used(config: ServingConfig, default_threads: int, cores: int) -> int:
+    """Likewise, for threads that the runtime chooses and the cores there are."""
+    threads = config.intra_op_threads or default_threads
+    inter = config.inter_op_threads if config.execution_mode == "parallel" else 1
+    return min(cores, config.replicas * threads * inter)
+
+
+def _cpu_s(ground: Ground) -> Samples:
+    threads = np.array(
+        [cores_of(config, ground) / config.replicas for config in ground.lattice.configs]
+    )
+    loads_rps = [traffic.load_rps for traffic in ground.traffics]
+    return cpu_s(ground.predictor.lanes, threads.clip(min=1), loads_rps)
+
+
+def _standard_error(objective: Percentile) -> float:
+    """Standard error of the log of a percentile, from its 95 % interval or the known half."""
+    value, low, high = objective.value_ms, objective.low_ms, objective.high_ms
+    if value is None or low is None:
+        return LOST_NOISE
+    if high is None:
+        return math.log(value / low) / 1.96
+    return math.log(high / low) / (2 * 1.96)
