@@ -1,0 +1,293 @@
+"""What is raced on: a lattice, its loads, what a measurement says and costs, and what is true."""
+
+import contextlib
+import csv
+from collections import OrderedDict, defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+import numpy as np
+
+from autotune import model_file
+from autotune.arrivals import Traffic
+from autotune.outcome import Failed, Samples
+from autotune.predict.forecast import make_lanes
+from autotune.predict.predictor import Predictor
+from autotune.predict.service_law import fit_law
+from autotune.space.lattice import make_lattice
+from autotune.spec import ModelSpec, ServingConfig, SessionShape
+from autotune.stages.drive import Window, run_trial
+from autotune.stages.explore import CHILD_START_S
+from autotune.stages.profile import as_seen
+from autotune.stages.survey import forecast_arrivals, make_basis
+from autotune.stats.judge import Judge
+from autotune.stats.percentiles import percentile
+from autotune.stats.service import ServiceState, executions_of, service_states
+from autotune.trial.bench import MAX_CHILDREN, Bench
+from search.machines import Paper
+from search.profiles import read_profiles
+from search.record import Recorded, read_config
+
+NOISE = 0.05
+"""Standard error (log) of a measurement on paper; recorded ones have their own."""
+STATE_NOISE = 0.02
+WINDOW_S = 1.0
+LIVE_S = 1.0
+"""Of a measurement live."""
+OVERHEAD_S = 0.15
+"""Of a measurement on paper, as of one live."""
+OVERLOADED = 10.0
+"""Latency of a run given up as overloaded, in SLOs."""
+
+
+class Reading(NamedTuple):
+    """What one measurement said."""
+
+    value_s: float | None
+    """Latency; None: the configuration failed."""
+    is_bound: bool
+    """Whether it is at least that: requests were lost."""
+    seconds: float
+    """That it took, sessions apart."""
+    states: list[ServiceState]
+
+
+class Foresight(NamedTuple):
+    """What a profile leads to expect."""
+
+    predictor: Predictor | None
+    predicted_s: Samples
+    """Shape (loads, points)."""
+    profile_s: float
+
+
+class Space(NamedTuple):
+    """A space to race on; arrays of shape (loads, points)."""
+
+    name: str
+    configs: Sequence[ServingConfig]
+    coordinates: Samples
+    loads_rps: list[float]
+    slo_s: float
+    true_s: Samples
+    """nan where the configuration fails."""
+    violates: Samples
+    """1 where the SLO is missed."""
+    measure: Callable[[int, int, np.random.Generator], Reading]
+    foresee: Callable[[int], Foresight]
+    """By seed."""
+    load_s: float
+    """Seconds to load one replica."""
+
+
+class Clock:
+    """Seconds of measuring: runs, and opening sessions that are not warm."""
+
+    def __init__(self, space: Space) -> None:
+        """Start with nothing loaded."""
+        self._space = space
+        self._warm: OrderedDict[SessionShape, None] = OrderedDict()
+        self.seconds = 0.0
+
+    def opening_s(self, config: ServingConfig) -> float:
+        """Return the seconds that opening its sessions would take now."""
+        if config.session_shape in self._warm:
+            return 0.0
+        return CHILD_START_S + config.replicas * self._space.load_s
+
+    def spend(self, config: ServingConfig, seconds: float) -> None:
+        """Count a run."""
+        self.seconds += seconds + self.opening_s(config)
+        self._warm[config.session_shape] = None
+        self._warm.move_to_end(config.session_shape)
+        if len(self._warm) > MAX_CHILDREN:
+            self._warm.popitem(last=False)
+
+
+class Places:
+    """The points as places of a product lattice, for searches that know no other."""
+
+    def __init__(self, coordinates: Samples) -> None:
+        """Find each axis's values."""
+        found = [np.unique(column, return_inverse=True) for column in coordinates.T]
+        self.lattice = {f"knob{i}": [float(v) for v in axis] for i, (axis, _) in enumerate(found)}
+        self.shape = tuple(len(axis) for axis, _ in found)
+        flat = np.ravel_multi_index([of for _, of in found], self.shape)
+        self._order = np.argsort(flat)
+        self._flat = flat[self._order]
+
+    def point(self, place: tuple[int, ...]) -> int | None:
+        """Return the point at a place; of places that mean the same, the one; None: not legal.
+
+        A lone thread cannot spin and a batch of one does not wait: these are the axes 3 and 5.
+        """
+        index = list(place)
+        if index[4] == 0:
+            index[5] = 0
+        if index[1] == 0 and index[2] == 0:
+            index[3] = 0
+        wanted = np.ravel_multi_index(index, self.shape)
+        at = int(np.searchsorted(self._flat, wanted))
+        found = at < len(self._flat) and self._flat[at] == wanted
+        return int(self._order[at]) if found else None
+
+
+def on_paper(paper: Paper) -> Space:
+    """Return a machine on paper as a space; measurements err by `NOISE`."""
+
+    def measure(load: int, point: int, rng: np.random.Generator) -> Reading:
+        true_s = paper.true_s[load, point]
+        if np.isnan(true_s):
+            return Reading(None, False, OVERHEAD_S, [])
+        seconds = WINDOW_S + OVERHEAD_S
+        states = [
+            state._replace(median_s=state.median_s * float(np.exp(rng.normal(0, STATE_NOISE))))
+            for state in paper.states(load, point)
+        ]
+        return Reading(float(true_s * np.exp(rng.normal(0, NOISE))), False, seconds, states)
+
+    def foresee(seed: int) -> Foresight:
+        if paper.basis is None:
+            return Foresight(None, paper.predicted_s, paper.profile_s)
+        predictor = Predictor(paper.basis)
+        predictor.learn(paper.corners)
+        return Foresight(predictor, predictor.predicted_s, paper.profile_s)
+
+    return Space(
+        name=paper.name,
+        configs=paper.configs,
+        coordinates=paper.coordinates,
+        loads_rps=paper.loads_rps,
+        slo_s=paper.slo.latency_ms / 1e3,
+        true_s=paper.true_s,
+        violates=(paper.over_slo > 1 - paper.slo.quantile).astype(float),
+        measure=measure,
+        foresee=foresee,
+        load_s=paper.load_s,
+    )
+
+
+class Run(NamedTuple):
+    """One recorded run."""
+
+    value_s: float
+    lost: bool
+    seconds: float
+    states: list[ServiceState]
+
+
+class Table:
+    """A recorded lattice. What is true of a point is the median of its runs."""
+
+    def __init__(self, path: Path, percentile: int = 95) -> None:
+        """Read a table and what is written beside it."""
+        self.made = msgspec.json.decode(path.with_suffix(".json").read_bytes(), type=Recorded)
+        self.name, self._percentile = path.stem, percentile
+        self.lattice = make_lattice(self.made.axes, self.made.info.default_threads, 0, None)
+        self._number = {config: point for point, config in enumerate(self.lattice.configs)}
+        self.runs: dict[tuple[int, int], list[Run]] = defaultdict(list)
+        with path.open(newline="") as file:
+            for row in csv.DictReader(file):
+                self._take(row)
+        self._fill_overloaded()
+
+    @cached_property
+    def true_s(self) -> Samples:
+        """Shape (loads, points)."""
+        found = np.full((len(self.made.loads_rps), len(self.lattice.configs)), np.nan)
+        for place, runs in self.runs.items():
+            found[place] = float(np.median([run.value_s for run in runs]))
+        return found
+
+    def _take(self, row: dict[str, str]) -> None:
+        place = (
+            self.made.loads_rps.index(float(row["load_rps"])),
+            self._number[read_config(row)],
+        )
+        value_ms = row[f"p{self._percentile}_ms"]
+        lost = row["outcome"] != "served" or not value_ms
+        slo_s = self.made.slo.latency_ms / 1e3
+        value_s = OVERLOADED * slo_s if lost else float(value_ms) / 1e3
+        longest_s = 1.1 * self.made.seconds[place[0]] + OVERHEAD_S
+        seconds = min(float(row["seconds"]), longest_s)
+        self.runs[place].append(Run(value_s, lost, seconds, _states(row["service"])))
+
+    def _fill_overloaded(self) -> None:
+        """A load above one at which the queue diverged was not tried: it diverges there as well."""
+        for point in range(len(self.lattice.configs)):
+            for load in range(1, len(self.made.loads_rps)):
+                below = self.runs.get((load - 1, point), [])
+                if (load, point) not in self.runs and any(run.lost for run in below):
+                    self.runs[load, point] = [run for run in below if run.lost]
+
+
+def recorded(path: Path) -> Space:
+    """Return a recorded table as a space: a measurement is one of its runs, by chance."""
+    table = Table(path)
+    made, profiles = table.made, read_profiles(path)
+    slo_s = made.slo.latency_ms / 1e3
+
+    def measure(load: int, point: int, rng: np.random.Generator) -> Reading:
+        runs = table.runs[load, point]
+        run = runs[int(rng.integers(len(runs)))]
+        return Reading(run.value_s, run.lost, run.seconds, run.states)
+
+    def foresee(seed: int) -> Foresight:
+        one = profiles[seed % len(profiles)]
+        law = fit_law(one.corners, made.axes.cores)
+        lanes = make_lanes(law, table.lattice.configs, made.info)
+        arrivals_s = [
+            forecast_arrivals(Traffic(load_rps=rps), seed, run_s)
+            for rps, run_s in zip(made.loads_rps, made.seconds, strict=True)
+        ]
+        predictor = Predictor(make_basis(law, lanes, table.lattice, arrivals_s, 0.95))
+        predictor.learn(as_seen(one.corners, table.lattice.configs))
+        return Foresight(predictor, predictor.predicted_s, one.seconds)
+
+    return Space(
+        name=table.name,
+        configs=table.lattice.configs,
+        coordinates=table.lattice.coordinates,
+        loads_rps=made.loads_rps,
+        slo_s=slo_s,
+        true_s=table.true_s,
+        violates=(table.true_s > slo_s).astype(float),
+        measure=measure,
+        foresee=foresee,
+        load_s=made.info.load_s,
+    )
+
+
+@contextlib.contextmanager
+def live(path: Path, space: Space) -> Iterator[Space]:
+    """Yield the recorded space with measurements made now; profiles as well."""
+    made = Table(path).made
+    model = ModelSpec(path=str(model_file.locate(made.model)), shapes=made.info.sample_shapes)
+    with Bench(model) as bench:
+        bench.inspect()
+
+        def measure(load: int, point: int, rng: np.random.Generator) -> Reading:
+            traffic = Traffic(load_rps=made.loads_rps[load])
+            judge = Judge(made.slo, traffic.mean_rps, stop_when=frozenset({"diverged"}))
+            window = Window(LIVE_S, (int(rng.integers(1 << 30)),))
+            outcome, seconds = run_trial(bench, space.configs[point], traffic, window, judge)
+            if isinstance(outcome, Failed):
+                return Reading(None, False, seconds, [])
+            value_s = percentile(outcome.latency_s, outcome.lost, 0.95)
+            bound_s = OVERLOADED * made.slo.latency_ms / 1e3
+            lost = not np.isfinite(value_s)
+            states = service_states(executions_of([outcome]))
+            return Reading(bound_s if lost else value_s, lost, seconds, states)
+
+        yield space._replace(name=f"{space.name}, live", measure=measure)
+
+
+def _states(text: str) -> list[ServiceState]:
+    found = []
+    for part in filter(None, text.split(";")):
+        size, busy, median_ms, executions = part.split(",")
+        found.append(ServiceState(int(size), int(busy), float(median_ms) / 1e3, int(executions)))
+    return found
