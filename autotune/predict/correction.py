@@ -1,96 +1,114 @@
 """The service law, corrected by executions seen while serving.
 
-What an execution of b requests beside k busy replicas took, over what the law says, is for the
-sessions of one shape with R replicas
+What an execution of b requests beside k busy replicas took, over what the law says, is taken for a
+Gaussian process over the sessions' coordinates x, log2 b and the share u of the other replicas that
+are busy, of covariance
 
-    log ratio = c0 + c1 log2 b + c2 (k - 1) / max(1, R - 1)                                  (1)
+    l^2 w(x) (SPEED^2 + BATCH^2 w(log2 b / 2) + CROWD^2 w(u)),    w(d) = exp(-|d|)           (1)
 
-fitted to the typical executions of each state (b, k) by ridge regression, c ~ N(0, PRIOR^2): a
-Gaussian prior and noise (Bishop 2006, 3.53). A shape that was not measured is taken to err as
-those near it do, less the farther: with w = exp(-distance) in its coordinates,
+in log units: sessions err as their neighbours do, most of all alike at every batch and busyness;
+l, by which the law is as a whole worse than presumed, is the likeliest of a few (Rasmussen and
+Williams 2006, 2.30). A state (x, b, k) counts by its typical execution, with noise
 
-    c = sum(w_i c_i) / (1 + sum(w_i)),   Var c0 = u^2 / (1 + sum(w_i))                    (2), (3)
-
-u^2 being how far measured shapes were from what (2) says of them by the others, and a prior.
+    STATE_NOISE^2 + EXECUTION_NOISE^2 / executions                                           (2)
 """
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
+from scipy.spatial.distance import cdist
 
 from autotune.outcome import Samples
 from autotune.predict.queue_simulation import Lanes
-from autotune.stats.service import ServiceState
+from autotune.stats.gaussian import Gaussian
 
-PRIOR = np.array([0.3, 0.05, 0.15])
-"""Standard deviations of c: of a law fitted to other sessions, of batches, of crowding."""
-UNKNOWN, UNKNOWN_WEIGHT = 0.2, 4.0
-"""u to begin with, and its weight in measured shapes."""
-KNOWN = 0.05
-"""Standard deviation of c0 of a shape that was measured: other batches, other crowding."""
+SPEED, BATCH, CROWD = 0.20, 0.08, 0.10
+"""Standard deviations of the law's errors: of other sessions, of batches, of crowding."""
+WORSE = (0.5, 1.0, 2.0, 4.0, 8.0)
+"""Values of l."""
+DOUBLINGS = 2.0
+"""Of the batch, over which its own error is remembered."""
+MOST_PER_REQUEST = 1.5
+"""What a further request may add, in runs of one: large batches fall out of caches."""
 STATE_NOISE, EXECUTION_NOISE = 0.03, 0.10
 """Standard deviations (log) of a state, however often seen, and of a single execution."""
 
 
-def fit_correction(states: Sequence[ServiceState], law_s: Samples, replicas: int) -> Samples:
-    """Return c of (1) for the sessions that these states were seen of, shape (3,).
+class States(NamedTuple):
+    """States of sessions; arrays of shape (states,) unless noted."""
+
+    places: Samples
+    """Coordinates of the sessions, shape (states, knobs), a step of 1 being a doubling."""
+    batch_size: Samples
+    busy_share: Samples
+    """Of the replicas beside one's own."""
+
+
+class Correction:
+    """What the law has wrong, as far as is known."""
+
+    def __init__(self, seen: States, log_ratio: Samples, executions: Samples) -> None:
+        """Learn from states, each with its ratio to the law and how often it was seen."""
+        self._seen = seen
+        noise = np.diag(STATE_NOISE**2 + EXECUTION_NOISE**2 / executions)
+        kinship = _covariance(seen, seen)
+        candidates = [(Gaussian(one**2 * kinship + noise, log_ratio), one) for one in WORSE]
+        self._gaussian, self._worse = max(candidates, key=lambda one: one[0].log_evidence)
+
+    def at(self, states: States) -> tuple[Samples, Samples]:
+        """Return the expected log ratio and its standard deviation."""
+        scale = self._worse**2
+        variance = scale * np.full(len(states.batch_size), SPEED**2 + BATCH**2 + CROWD**2)
+        return self._gaussian.at(scale * _covariance(self._seen, states), variance)
+
+
+def no_deviation(count: int) -> Samples:
+    """Return the standard deviation of the law's errors before anything was seen."""
+    return np.full(count, float(np.sqrt(SPEED**2 + BATCH**2 + CROWD**2)))
+
+
+def _covariance(left: States, right: States) -> Samples:
+    def near(one: npt.ArrayLike, other: npt.ArrayLike) -> Samples:
+        return np.exp(-np.abs(np.subtract.outer(one, other)))
+
+    sessions = np.exp(-cdist(left.places, right.places, "cityblock"))
+    batch = near(np.log2(left.batch_size) / DOUBLINGS, np.log2(right.batch_size) / DOUBLINGS)
+    crowd = near(left.busy_share, right.busy_share)
+    return np.asarray(sessions * (SPEED**2 + BATCH**2 * batch + CROWD**2 * crowd))
+
+
+def corrected(lanes: Lanes, places: Samples, correction: Correction, anchor: int) -> Lanes:
+    """Return the lanes as they are expected to be.
+
+    A lane's batch time is linear in the batch: it is put right for one request and for `anchor`, or
+    a full batch where that is smaller, alone; and for the latter beside each number of others,
+    since batches are full where many are busy.
 
     Args:
-        states: typical executions.
-        law_s: what the law says of each, seconds.
-        replicas: R.
+        lanes: by the law.
+        places: coordinates of each lane's sessions, shape (lanes, knobs).
+        correction: what the law has wrong.
+        anchor: about the largest batch that there is evidence of.
     """
-    ratios = np.log(np.array([state.median_s for state in states]) / law_s)
-    features = np.array(
-        [
-            [1.0, np.log2(state.batch_size), (state.busy - 1) / max(1, replicas - 1)]
-            for state in states
-        ]
-    )
-    counts = np.array([state.executions for state in states])
-    weights = 1 / (STATE_NOISE**2 + EXECUTION_NOISE**2 / counts)
-    precision = (features.T * weights) @ features + np.diag(1 / PRIOR**2)
-    return np.asarray(np.linalg.solve(precision, (features.T * weights) @ ratios))
-
-
-def spread_corrections(measured: dict[int, Samples], places: Samples) -> tuple[Samples, Samples]:
-    """Return c of all shapes by (2), those measured their own, and how far c0 may still be off.
-
-    Args:
-        measured: c by index of the shape; at least one.
-        places: coordinates of the shapes, shape (shapes, knobs), a step of 1 being a doubling.
-
-    Returns:
-        c, shape (shapes, 3), and the standard deviation (3) of c0, shape (shapes,).
-    """
-    indices, own = list(measured), np.array(list(measured.values()))
-    distance = np.abs(places[:, None] - places[indices][None]).sum(axis=2)
-    w = np.exp(-distance)
-    found = w @ own / (1 + w.sum(axis=1, keepdims=True))
-    others = w[indices] - np.eye(len(indices))
-    missed = own[:, 0] - others @ own[:, 0] / (1 + others.sum(axis=1))
-    squares = UNKNOWN_WEIGHT * UNKNOWN**2 + np.sum(missed**2)
-    deviation = np.sqrt(squares / (UNKNOWN_WEIGHT + len(own)) / (1 + w.sum(axis=1)))  # (3)
-    found[indices], deviation[indices] = own, KNOWN
-    return np.asarray(found), np.asarray(deviation)
-
-
-def corrected(lanes: Lanes, correction: Samples) -> Lanes:
-    """Return the lanes with (1) applied, c of each lane of shape (lanes, 3).
-
-    A lane's batch time is linear in the batch: (1) holds at one request and at a full batch.
-    """
-    largest = lanes.max_batch
-    one_s = (lanes.fixed_s + lanes.item_s) * np.exp(correction[:, 0])
-    full_s = (lanes.fixed_s + lanes.item_s * largest) * np.exp(
-        correction[:, 0] + correction[:, 1] * np.log2(largest)
-    )
+    largest, alone = np.minimum(lanes.max_batch, anchor).astype(float), np.zeros(len(places))
+    one, _ = correction.at(States(places, np.ones(len(places)), alone))
+    full, _ = correction.at(States(places, largest, alone))
+    one_s = (lanes.fixed_s + lanes.item_s) * np.exp(one)
+    full_s = (lanes.fixed_s + lanes.item_s * largest) * np.exp(full)
     item_s = np.where(largest > 1, (full_s - one_s) / np.maximum(1, largest - 1), lanes.item_s)
-    item_s = item_s.clip(min=0)
-    busy = np.arange(lanes.crowding.shape[1])
-    share = (busy - 1) / np.maximum(1, lanes.replicas - 1)[:, None]
-    return lanes._replace(
-        fixed_s=one_s - item_s,
-        item_s=item_s,
-        crowding=lanes.crowding * np.exp(correction[:, 2:] * share.clip(min=0)),
-    )
+    item_s = np.minimum(item_s.clip(min=0), MOST_PER_REQUEST * one_s)
+    crowding = lanes.crowding.copy()
+    for busy in range(2, crowding.shape[1]):
+        having = np.flatnonzero(lanes.replicas >= busy)
+        share = (busy - 1) / (lanes.replicas[having] - 1)
+        beside, _ = correction.at(States(places[having], largest[having], share))
+        crowding[having, busy] *= np.exp(beside - full[having])
+    return lanes._replace(fixed_s=one_s - item_s, item_s=item_s, crowding=crowding)
+
+
+def as_states(places: Sequence[Samples], batch_busy: Sequence[tuple[float, float]]) -> States:
+    """Return states from their parts."""
+    sizes, shares = np.array(batch_busy, dtype=float).reshape(-1, 2).T
+    return States(np.array(places, dtype=float).reshape(len(sizes), -1), sizes, shares)

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from autotune.outcome import Samples
-from autotune.predict.correction import UNKNOWN, corrected, fit_correction, spread_corrections
+from autotune.predict.correction import Correction, States, as_states, corrected, no_deviation
 from autotune.predict.forecast import QUANTILES, forecast
 from autotune.predict.queue_simulation import Lanes
 from autotune.predict.service_law import ServiceLaw
@@ -21,7 +21,8 @@ thought matters less, since it is not chosen."""
 CHANGED = 0.01
 """A correction that moves service times by less (log) is not worth simulating again."""
 WITHIN_REACH = 4.0
-"""Points predicted slower than the best by more than this factor keep the prediction they have."""
+"""Points predicted slower than the best by more than this factor are left at that while what is
+learnt makes them slower still."""
 
 
 class Basis(NamedTuple):
@@ -49,13 +50,14 @@ class Predictor:
     def __init__(self, basis: Basis) -> None:
         """Predict everything from the law alone."""
         self._basis = basis
-        self._measured: dict[int, Samples] = {}
-        self._states: dict[int, list[tuple[ServiceState, float]]] = {}
-        self._correction = np.zeros((len(basis.places), 3))
-        self._deviation = np.full(len(basis.places), UNKNOWN)
+        self._states: dict[tuple[int, int, int], _State] = {}
+        self._correction: Correction | None = None
+        self._deviation = no_deviation(len(basis.shapes))
         shape = (len(basis.arrivals_s), len(basis.shapes))
         self.predicted_s, self._answer = np.empty(shape), np.empty(shape)
         self.quantiles_s = np.empty((*shape, len(QUANTILES)))
+        self._lanes = basis.lanes
+        self._simulated = [basis.lanes] * shape[0]
         for load in range(shape[0]):
             self._simulate(load, np.arange(shape[1]))
 
@@ -67,12 +69,12 @@ class Predictor:
     @property
     def is_known(self) -> npt.NDArray[np.bool_]:
         """Which points need sessions that were seen, shape (points,)."""
-        return np.isin(self._basis.shapes, list(self._measured))
+        return np.isin(self._basis.shapes, [shape for shape, _, _ in self._states])
 
     @property
     def doubt(self) -> Samples:
         """Standard deviation (log) of latency by what the law may have wrong, (loads, points)."""
-        return np.asarray(self._answer * self._deviation[self._basis.shapes])
+        return np.asarray(self._answer * self._deviation)
 
     def learn(self, seen: Sequence[tuple[int, Sequence[ServiceState]]]) -> None:
         """Correct the law for sessions that were seen serving, and for others as they are alike.
@@ -80,38 +82,94 @@ class Predictor:
         Args:
             seen: a point that needs these sessions, and the executions seen of it.
         """
-        lanes = self._basis.lanes
         for lane, states in seen:
-            shape = int(self._basis.shapes[lane])
-            known = self._states.setdefault(shape, [])
-            known.extend((state, _law_s(lanes, lane, state)) for state in states)
-            if known:
-                law_s = np.array([law_s for _, law_s in known])
-                replicas = int(lanes.replicas[lane])
-                own = fit_correction([state for state, _ in known], law_s, replicas)
-                self._measured[shape] = own
-        if not self._measured:
+            for state in states:
+                self._remember(lane, state)
+        if not self._states:
             return
-        before = self._correction
-        found = spread_corrections(self._measured, self._basis.places)
-        self._correction, self._deviation = found
-        moved = np.abs(self._correction - before) @ np.array([1.0, 2.0, 1.0]) > CHANGED
+        found = list(self._states.values())
+        self._correction = Correction(
+            as_states([one.place for one in found], [(one.size, one.share) for one in found]),
+            np.array([one.log_ratio for one in found]),
+            np.array([one.executions for one in found]),
+        )
+        self._lanes, self._deviation = self._corrected(), self._deviations()
         for load, row in enumerate(self.predicted_s):
+            slower, faster = _moves(self._simulated[load], self._lanes)
             within = row <= WITHIN_REACH * row.min()
-            again = np.flatnonzero(moved[self._basis.shapes] & within)
+            again = np.flatnonzero((faster > CHANGED) | ((slower > CHANGED) & within))
             if len(again):
                 self._simulate(load, again)
 
+    def _remember(self, lane: int, state: ServiceState) -> None:
+        """Average with what was seen of the state before, on the scale of the law's errors."""
+        basis, shape = self._basis, int(self._basis.shapes[lane])
+        others = max(1, int(basis.lanes.replicas[lane]) - 1)
+        ratio = float(np.log(state.median_s / _law_s(basis.lanes, lane, state)))
+        key, count = (shape, state.batch_size, state.busy), state.executions
+        if key in self._states:
+            known = self._states[key]
+            count += known.executions
+            ratio += (known.log_ratio - ratio) * known.executions / count
+        share = min(1.0, (state.busy - 1) / others)
+        place = basis.places[shape]
+        self._states[key] = _State(place, float(state.batch_size), share, ratio, count)
+
+    def _corrected(self) -> Lanes:
+        assert self._correction is not None
+        largest = max(size for _, size, _ in self._states)
+        places = self._basis.places[self._basis.shapes]
+        return corrected(self._basis.lanes, places, self._correction, max(4, 2 * largest))
+
+    def _deviations(self) -> Samples:
+        """How far service times may still be off, of batches as large as any seen."""
+        assert self._correction is not None
+        lanes, places = self._basis.lanes, self._basis.places[self._basis.shapes]
+        largest = max(size for _, size, _ in self._states)
+        sizes = np.sqrt(np.minimum(lanes.max_batch, largest).astype(float))
+        shares = np.where(lanes.replicas > 1, 0.5, 0.0)
+        return self._correction.at(States(places, sizes, shares))[1]
+
     def _simulate(self, load: int, points: Indices) -> None:
         basis = self._basis
-        lanes = corrected(_only(basis.lanes, points), self._correction[basis.shapes[points]])
-        lanes = _nudged(lanes, (0.0, -NUDGE))
+        lanes = _nudged(_only(self._lanes, points), (0.0, -NUDGE))
         found = forecast(basis.arrivals_s[load], lanes, basis.law, basis.quantile)
         found_s = found.objective_s.reshape(2, len(points))
         self.predicted_s[load, points] = found_s[0]
         self.quantiles_s[load, points] = found.quantiles_s[: len(points)]
         answer = np.log(found_s[0] / found_s[1]) / NUDGE
         self._answer[load, points] = answer.clip(min=1.0)
+        self._simulated[load] = _updated(self._simulated[load], self._lanes, points)
+
+
+class _State(NamedTuple):
+    """A state that was seen, by (1) of `correction`."""
+
+    place: Samples
+    size: float
+    share: float
+    log_ratio: float
+    executions: int
+
+
+def _moves(before: Lanes, after: Lanes) -> tuple[Samples, Samples]:
+    """How much (log) slower, and how much faster, lanes became: alone, in full batches, busy."""
+
+    def log_s(lanes: Lanes, size: Samples, busy: Indices) -> Samples:
+        crowding = lanes.crowding[np.arange(len(busy)), busy]
+        return np.asarray(np.log((lanes.fixed_s + lanes.item_s * size) * crowding))
+
+    one, alone = np.ones(len(after.replicas)), np.ones(len(after.replicas), dtype=np.int64)
+    states = [(one, alone), (after.max_batch.astype(float), alone), (one, after.replicas)]
+    moves = np.array([log_s(after, *state) - log_s(before, *state) for state in states])
+    return moves.max(axis=0), -moves.min(axis=0)
+
+
+def _updated(lanes: Lanes, by: Lanes, points: Indices) -> Lanes:
+    fixed_s, item_s, crowding = lanes.fixed_s.copy(), lanes.item_s.copy(), lanes.crowding.copy()
+    fixed_s[points], item_s[points] = by.fixed_s[points], by.item_s[points]
+    crowding[points] = by.crowding[points]
+    return lanes._replace(fixed_s=fixed_s, item_s=item_s, crowding=crowding)
 
 
 def _law_s(lanes: Lanes, lane: int, state: ServiceState) -> float:

@@ -62,7 +62,7 @@ from scipy.spatial.distance import cdist
 from scipy.special import ndtr
 
 from autotune.outcome import Samples
-from autotune.strategy.gaussian import Gaussian, log_expected_gain
+from autotune.stats.gaussian import Gaussian, log_expected_gain
 from autotune.strategy.protocol import PRIOR_ERROR, Observation, Pair, Prediction, SearchSettings
 from autotune.strategy.shortlist import Indices, Shortlist, View, scaled
 

@@ -49,20 +49,24 @@ class Exhaustive:
 
 
 class HillClimb:
-    """Triton Model Analyzer's quick search, after its code.
+    """Triton Model Analyzer's quick search, after its code, and on until no neighbour is better.
 
-    Source: `quick_run_config_generator.py` and `neighborhood.py` in its `config/generate`, at
-    github.com/triton-inference-server/model_analyzer, with its constants (radius 3, 3 measured
-    neighbours, steps from 0.09, 0.3 and 1.0). From the smallest configuration on: measure
-    neighbours within the radius, those with the most values not seen yet first, until three are
-    known; weigh each by its gain over the home, relative to the mean of the two; step along their
-    sum, by 0 to 3 places on each axis. A home that fails is left for the neighbour nearest to the
-    best place, from where only adjacent places are measured and the best is stepped to. It ends
-    where a step leads nowhere or, a third time, to the same place.
+    Source: `config/generate/quick_run_config_generator.py` and `neighborhood.py` of
+    github.com/triton-inference-server/model_analyzer, with its constants. From the smallest
+    configuration on: measure places within a radius of 3, those with the most values not seen yet
+    first, until one more than there are axes is known (3 there, for 2 axes); weigh each by its gain
+    over the home, relative to the mean of both; step along their sum, by 0 to 3 places on each
+    axis. A home that fails is left for the neighbour nearest to the best place, where all adjacent
+    places are measured and the best is stepped to; where nothing has worked yet, a neighbour that
+    does is sought first. It ends where a step leads nowhere or, a third time, to the same place.
+
+    There Model Analyzer stops. With five axes that is far from any optimum, so this goes on in its
+    slow mode, which it has for constraints: from the best place, measure the adjacent places and
+    step to the best, until none is better. Then it has converged, and gives up.
 
     Left out: constraints and several models (a rival sees one value), the default configuration
-    that it measures first (the lattice has none), and measuring again what is known. As there, the
-    gain is in the values, not in their logarithms. The seed changes nothing.
+    that it measures first (a lattice has none), and measuring again what is known. As there, gains
+    are of the values, not of their logarithms. The seed changes nothing.
     """
 
     def __init__(self, lattice: Lattice, seed: int) -> None:
@@ -96,13 +100,14 @@ class HillClimb:
             yield from self._unknown([home])
             failed = self._values[home] is None
             if failed:
+                yield from self._measure_some(home, self._around(home), not self._any_worked())
                 step = self._nearest_to_best(home)
             elif after_failure:
                 yield from self._unknown(self._adjacent(home))
                 step = self._best_of([home, *self._adjacent(home)]) or home
             else:
                 around = self._around(home)
-                yield from self._measure_some(home, around)
+                yield from self._measure_some(home, around, self._enough)
                 if len(self._worked(home, around)) < self._enough:
                     return
                 step = self._along_gains(home, around)
@@ -111,44 +116,48 @@ class HillClimb:
             home, after_failure = step, failed
             visits[home] += 1
 
+    def _any_worked(self) -> bool:
+        return any(value is not None for value in self._values.values())
+
     def _unknown(self, places: list[Place]) -> Iterator[Place]:
         return (place for place in places if place not in self._values)
 
     def _around(self, home: Place) -> list[Place]:
-        def within(axis: int, left: int) -> Iterator[Place]:
+        def lengths(axis: int, left: int) -> Iterator[Place]:
             if axis == len(home):
                 yield ()
                 return
-            reach = math.isqrt(left)
-            for size in range(reach + 1):
-                for step in (size, -size) if size else (0,):
-                    if 0 <= home[axis] + step < self._shape[axis]:
-                        for rest in within(axis + 1, left - size * size):
-                            yield (home[axis] + step, *rest)
+            reach = max(home[axis], self._shape[axis] - 1 - home[axis])
+            for length in range(min(math.isqrt(left), reach) + 1):
+                for rest in lengths(axis + 1, left - length * length):
+                    yield (length, *rest)
 
-        return list(within(0, RADIUS * RADIUS))
+        # In Model Analyzer's order, as ties are decided by it.
+        return [
+            place
+            for step in lengths(0, RADIUS * RADIUS)
+            for signed in itertools.product(*((v, -v) if v else (0,) for v in step))
+            if self._legal(place := tuple(h + v for h, v in zip(home, signed, strict=True)))
+        ]
+
+    def _legal(self, place: Place) -> bool:
+        return all(0 <= v < length for v, length in zip(place, self._shape, strict=True))
 
     def _adjacent(self, home: Place) -> list[Place]:
-        return [
-            (*home[:axis], home[axis] + step, *home[axis + 1 :])
-            for axis, length in enumerate(self._shape)
-            for step in (-1, 1)
-            if 0 <= home[axis] + step < length
-        ]
+        steps = ((axis, step) for axis in range(len(home)) for step in (-1, 1))
+        places = ((*home[:axis], home[axis] + step, *home[axis + 1 :]) for axis, step in steps)
+        return [place for place in places if self._legal(place)]
 
     def _worked(self, home: Place, around: list[Place]) -> dict[Place, float]:
         found = ((place, self._values.get(place)) for place in around if place != home)
         return {place: value for place, value in found if value is not None}
 
-    def _measure_some(self, home: Place, around: list[Place]) -> Iterator[Place]:
-        while len(worked := self._worked(home, around)) < self._enough:
-            unknown = [place for place in around if place not in self._values]
+    def _measure_some(self, home: Place, around: list[Place], enough: int) -> Iterator[Place]:
+        while len(worked := self._worked(home, around)) < enough:
+            unknown = list(self._unknown(around))
             if not unknown:
                 return
-            covered = [set(axis) for axis in zip(*worked, strict=True)] or [set()] * len(home)
-            yield max(
-                unknown, key=lambda p: sum(v not in c for v, c in zip(p, covered, strict=True))
-            )
+            yield _newest(unknown, list(worked))
 
     def _along_gains(self, home: Place, around: list[Place]) -> Place:
         at_home = self._values[home]
@@ -171,3 +180,8 @@ class HillClimb:
     def _nearest_to_best(self, home: Place) -> Place:
         best = self._best_of(list(self._values)) or home
         return min(self._around(home), key=lambda place: math.dist(place, best))
+
+
+def _newest(places: list[Place], known: list[Place]) -> Place:
+    covered = [set(values) for values in zip(*known, strict=True)] or [set()] * len(places[0])
+    return max(places, key=lambda p: sum(v not in c for v, c in zip(p, covered, strict=True)))

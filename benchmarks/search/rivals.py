@@ -1,20 +1,26 @@
-"""The searches that RRL is raced against, by name."""
+"""The search strategies that ours is raced against, each on one load's lattice.
+
+All are deterministic given the seed, and none asks for a place twice. Those of a library import it
+when they are made, and say what to install where it is missing.
+"""
 
 from collections.abc import Callable
 
 from search.kernel_tuner_rival import KernelTunerRival
-from search.optuna_rivals import make_gp, make_tpe
+from search.optuna_rivals import OptunaGp, OptunaTpe
 from search.plain_rivals import Exhaustive, HillClimb, RandomSearch
-from search.rival_base import Lattice, Rival
+from search.rival_base import Lattice, Place, Rival
 from search.smac_rival import SmacRival
 
+__all__ = ["RIVALS", "Lattice", "Place", "Rival"]
+
 RIVALS: dict[str, Callable[[Lattice, int], Rival]] = {
-    "exhaustive": Exhaustive,
     "random": RandomSearch,
+    "exhaustive": Exhaustive,
     "hill-climb": HillClimb,
-    "optuna-tpe": make_tpe,
-    "optuna-gp": make_gp,
+    "optuna-tpe": OptunaTpe,
+    "optuna-gp": OptunaGp,
     "smac": SmacRival,
     "kernel-tuner": KernelTunerRival,
 }
-"""Name -> a search of one load's lattice, from a seed."""
+"""Makes each rival from a lattice and a seed."""
