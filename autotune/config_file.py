@@ -201,17 +201,19 @@ def read(path: Path) -> TunedFile:
     if not isinstance(head, dict) or head.get("format") != "autotune":
         raise ConfigFileError(f"{path}: is not a tuned file; `autotune search` writes one")
     version = head.get("schema_version")
-    if version == 1:
-        version, head = 2, _from_version_1(head)
-    if version == 2:
-        head = _from_version_2(head)
-    elif version != SCHEMA_VERSION:
+    if version not in (1, 2, SCHEMA_VERSION):
         raise ConfigFileError(
             f"{path}: has schema version {version!r}; this autotune reads 1 to {SCHEMA_VERSION}: "
             "upgrade autotune, or search again"
         )
     try:
+        if version == 1:
+            head = _from_version_1(head)
+        if version != SCHEMA_VERSION:
+            head = _from_version_2(head)
         return msgspec.convert(head, type=TunedFile)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ConfigFileError(f"{path}: is not a file of version {version}: {error!r}") from None
     except msgspec.ValidationError as error:
         raise ConfigFileError(f"{path}: {error}") from None
 
@@ -236,10 +238,9 @@ def _from_version_1(value: Any) -> Any:
 
 def _from_version_2(head: dict[str, Any]) -> dict[str, Any]:
     """Return a version 2 file as version 3 has it."""
-    search = dict(head.get("search") or {})
-    error, policy = search.pop("prediction_error", None), head.get("policy") or []
-    trials = head.get("trials") or []
-    measured = [trial["measured"] for trial in trials if trial.get("measured")]
+    search = dict(head["search"])
+    error = search.pop("prediction_error", None)
+    measured = [trial["measured"] for trial in head["trials"] if trial["measured"]]
     search |= {
         "objective": "latency",
         "max_risk": None,
@@ -254,7 +255,7 @@ def _from_version_2(head: dict[str, Any]) -> dict[str, Any]:
             "capacity_missed_rps": None,
         },
     }
-    return {**head, "schema_version": 3, "search": search, "front": [], "policy": policy}
+    return {**head, "schema_version": 3, "search": search, "front": []}
 
 
 def write(path: Path, tuned: TunedFile) -> None:

@@ -30,6 +30,27 @@ def test_a_file_of_version_1_is_read_with_what_it_did_not_record_unknown() -> No
     assert json.loads(config_file.to_json(old))["schema_version"] == 3
 
 
+def test_a_file_of_version_2_is_read_with_what_it_did_not_record_unknown() -> None:
+    old = config_file.read(GOLDEN.with_name("v2.autotune.json"))
+    assert old.front == []
+    assert (old.search.objective, old.search.max_risk) == ("latency", None)
+    assert old.search.prediction is not None
+    assert old.search.prediction.objective == pytest.approx(1.57, abs=0.01)
+    assert old.search.prediction.p50 is None
+    missed = [trial for trial in old.trials if trial.measured and not trial.measured.meets_slo]
+    assert old.search.violations == len(missed)
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_an_old_file_that_lacks_its_parts_is_refused_in_one_line(
+    tmp_path: Path, version: int
+) -> None:
+    path = tmp_path / "old.json"
+    path.write_text(json.dumps({"format": "autotune", "schema_version": version}))
+    with pytest.raises(ConfigFileError, match=f"is not a file of version {version}"):
+        config_file.read(path)
+
+
 @pytest.mark.parametrize(
     ("low", "high", "differs"),
     [(0.5, 0.9, True), (1.1, 1.3, True), (0.9, 1.2, False), (None, 0.9, True), (None, None, False)],
