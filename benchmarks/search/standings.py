@@ -47,7 +47,7 @@ def main() -> None:
 def _kind(raced: Raced) -> str:
     """A machine on paper of one size counts as one space, whichever model it serves."""
     head, _, rest = raced.space.partition(", model ")
-    size = f"{round(raced.points, -2):,} points" if rest else f"{raced.points} points"
+    size = f"{round(raced.points, -3):,} points" if rest else f"{raced.points} points"
     return f"{head}, about {size}" if rest else f"{head}, {size}"
 
 
@@ -122,15 +122,18 @@ def _ratio(races: list[Raced]) -> str:
         name = min(rivals, key=lambda rival: float(rivals[rival][column]))
         best, own = float(rivals[name][column]), float(medians["rrl"][column])
         many = f"{best / own:.1f}" if np.isfinite(best) else "over " + _least(races, own, column)
-        parts.append(f"{many} times the {what} ({name})")
+        parts.append(f"{many} times the {what}" + (f" ({name})" if np.isfinite(best) else ""))
     return f"The best rival needs {' and '.join(parts)}; RRL gets there from {share:.0%} of seeds."
 
 
 def _least(races: list[Raced], own: float, column: int) -> str:
-    """What no rival reached is at least as far as the shortest of their races."""
-    rivals = [raced for raced in races if raced.strategy not in OURS]
-    least = min((len(raced.steps), raced.steps[-1].seconds)[column] for raced in rivals)
-    return f"{least / own:.1f}"
+    """What no rival reached is farther than the longest of their typical races."""
+    lengths = defaultdict(list)
+    for raced in races:
+        if raced.strategy not in OURS:
+            last = raced.steps[-1]
+            lengths[raced.strategy].append((len(raced.steps), last.seconds)[column])
+    return f"{max(float(np.median(one)) for one in lengths.values()) / own:.1f}"
 
 
 def draw(kind: str, races: list[Raced], folder: Path) -> None:
