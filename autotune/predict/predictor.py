@@ -51,7 +51,6 @@ class Predictor:
         """Predict everything from the law alone."""
         self._basis = basis
         self._states: dict[tuple[int, int, int], _State] = {}
-        self._correction: Correction | None = None
         self._deviation = no_deviation(len(basis.shapes))
         shape = (len(basis.arrivals_s), len(basis.shapes))
         self.predicted_s, self._answer = np.empty(shape), np.empty(shape)
@@ -88,12 +87,15 @@ class Predictor:
         if not self._states:
             return
         found = list(self._states.values())
-        self._correction = Correction(
+        correction = Correction(
             as_states([one.place for one in found], [(one.size, one.share) for one in found]),
             np.array([one.log_ratio for one in found]),
             np.array([one.executions for one in found]),
         )
-        self._lanes, self._deviation = self._corrected(), self._deviations()
+        largest = max(size for _, size, _ in self._states)
+        places = self._basis.places[self._basis.shapes]
+        self._lanes = corrected(self._basis.lanes, places, correction, max(4, 2 * largest))
+        self._deviation = self._deviations(correction, places, largest)
         for load, row in enumerate(self.predicted_s):
             slower, faster = _moves(self._simulated[load], self._lanes)
             within = row <= WITHIN_REACH * row.min()
@@ -115,20 +117,12 @@ class Predictor:
         place = basis.places[shape]
         self._states[key] = _State(place, float(state.batch_size), share, ratio, count)
 
-    def _corrected(self) -> Lanes:
-        assert self._correction is not None
-        largest = max(size for _, size, _ in self._states)
-        places = self._basis.places[self._basis.shapes]
-        return corrected(self._basis.lanes, places, self._correction, max(4, 2 * largest))
-
-    def _deviations(self) -> Samples:
-        """How far service times may still be off, of batches as large as any seen."""
-        assert self._correction is not None
-        lanes, places = self._basis.lanes, self._basis.places[self._basis.shapes]
-        largest = max(size for _, size, _ in self._states)
+    def _deviations(self, correction: Correction, places: Samples, largest: int) -> Samples:
+        """How far service times may still be off, of batches up to the largest seen."""
+        lanes = self._basis.lanes
         sizes = np.sqrt(np.minimum(lanes.max_batch, largest).astype(float))
         shares = np.where(lanes.replicas > 1, 0.5, 0.0)
-        return self._correction.at(States(places, sizes, shares))[1]
+        return correction.at(States(places, sizes, shares))[1]
 
     def _simulate(self, load: int, points: Indices) -> None:
         basis = self._basis

@@ -40,7 +40,7 @@ def make_lattice(
     """
     twin = ServingConfig(intra_op_threads=default_threads, spinning=default_threads > 1)
     configs, excluded = [RUNTIME_DEFAULT], []
-    for shape_config in _session_configs(axes):
+    for shape_config in session_configs(axes):
         reason = infeasible_because(shape_config.session_shape, footprint_bytes, memory_bytes)
         if reason is not None:
             excluded.append((shape_config, reason))
@@ -68,7 +68,8 @@ def coordinates(config: ServingConfig, default_threads: int) -> list[float]:
     ]
 
 
-def _session_configs(axes: Axes) -> list[ServingConfig]:
+def session_configs(axes: Axes) -> list[ServingConfig]:
+    """Return every way to open sessions, without batching."""
     limit = OVERSUBSCRIPTION * axes.cores
     found = []
     for replicas, threads in product(axes.replicas, axes.intra_op_threads):

@@ -90,14 +90,9 @@ def observed(
 
 def cores_of(config: ServingConfig, ground: Ground) -> int:
     """Return how many cores a configuration may use at once."""
-    return cores_used(config, ground.info.default_threads, ground.cores)
-
-
-def cores_used(config: ServingConfig, default_threads: int, cores: int) -> int:
-    """Likewise, for threads that the runtime chooses and the cores there are."""
-    threads = config.intra_op_threads or default_threads
+    threads = config.intra_op_threads or ground.info.default_threads
     inter = config.inter_op_threads if config.execution_mode == "parallel" else 1
-    return min(cores, config.replicas * threads * inter)
+    return min(ground.cores, config.replicas * threads * inter)
 
 
 def _cpu_s(ground: Ground) -> Samples:

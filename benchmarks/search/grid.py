@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from autotune.outcome import Flags, Samples
 from autotune.space.axes import MAX_BATCH_SIZE, OVERSUBSCRIPTION, Axes
-from autotune.space.lattice import coordinates
+from autotune.space.lattice import coordinates, session_configs
 from autotune.spec import RUNTIME_DEFAULT, ServingConfig
 
 Indices = npt.NDArray[np.int64]
@@ -151,7 +151,7 @@ def fit_grid(axes_at: Callable[[float], Axes], default_threads: int, points: int
     best: tuple[float, Axes] | None = None
     for fineness in np.geomspace(0.2, FINEST, 200):
         axes = axes_at(float(fineness))
-        sessions = _sessions(axes)
+        sessions = session_configs(axes)
         batching = 1 + (len(axes.max_batch_sizes) - 1) * len(axes.batch_timeouts_ms)
         miss = abs(float(np.log(len(sessions) * batching / points)))
         if best is None or miss < best[0]:
@@ -164,7 +164,7 @@ def fit_grid(axes_at: Callable[[float], Axes], default_threads: int, points: int
 
 def make_grid(axes: Axes, default_threads: int) -> Grid:
     """Span the points that `autotune.space.lattice.make_lattice` spans, in its order."""
-    sessions = _sessions(axes)
+    sessions = session_configs(axes)
     batching = [
         (0, 0.0),
         *product(range(1, len(axes.max_batch_sizes)), axes.batch_timeouts_ms),
@@ -189,30 +189,6 @@ def make_grid(axes: Axes, default_threads: int) -> Grid:
         timeout_ms=np.append(0.0, timeout_ms),
         default_threads=default_threads,
     )
-
-
-def _sessions(axes: Axes) -> list[ServingConfig]:
-    limit = OVERSUBSCRIPTION * axes.cores
-    found = []
-    for replicas, threads in product(axes.replicas, axes.intra_op_threads):
-        if replicas * threads > limit:
-            continue
-        for spinning in (True, False) if threads > 1 else (False,):
-            found.append(
-                ServingConfig(replicas=replicas, intra_op_threads=threads, spinning=spinning)
-            )
-        for inter, spinning in product(axes.inter_op_threads, (True, False)):
-            if replicas * threads * inter <= limit:
-                found.append(
-                    ServingConfig(
-                        replicas=replicas,
-                        intra_op_threads=threads,
-                        inter_op_threads=inter,
-                        execution_mode="parallel",
-                        spinning=spinning,
-                    )
-                )
-    return found
 
 
 def _spread(low: int, high: int, fineness: float) -> list[int]:
