@@ -3,7 +3,8 @@
 import numpy as np
 
 from autotune.outcome import InputInfo, ModelInfo
-from autotune.predict.service_law import Corner, ServiceLaw, fit_law, profile_plan
+from autotune.predict.service_law import Corner, ServiceLaw, fit_law, take_corners
+from autotune.spec import SessionShape
 
 CORES = 4
 BASE_S = 0.02
@@ -28,15 +29,11 @@ INFO = ModelInfo(
 
 def flat_law(batched_s: float = 4 * BASE_S) -> ServiceLaw:
     """A service time that neither threads nor neighbours change; four requests take so long."""
-    corners = [
-        Corner(
-            shape=shape,
-            busy=busy,
-            batch_size=size,
-            seconds=np.full(5, BASE_S if size == 1 else batched_s),
-            cpu_s=0.0,
-        )
-        for shape, busy, size in profile_plan(CORES, batchable=True)
-        if busy == 1
-    ]
-    return fit_law(corners, CORES)
+
+    def measure(shape: SessionShape, busy: int, size: int) -> Corner | None:
+        seconds = np.full(5, BASE_S + (batched_s - BASE_S) * (size - 1) / 3)
+        if busy > 1:
+            return None
+        return Corner(shape=shape, busy=busy, batch_size=size, seconds=seconds, cpu_s=0.0)
+
+    return fit_law(take_corners(CORES, 4, 1.0, measure), CORES)

@@ -270,7 +270,8 @@ def test_a_row_of_service_times_is_exact_where_it_is_anchored() -> None:
     largest, half = grid.max_batch.astype(np.float64), np.ceil(grid.max_batch / 2)
     for busy in (np.ones(len(largest)), knobs.replicas):
         true_s = machine.service_s(model, knobs, busy, largest)
-        assert fleet.batch_s(largest, busy) == pytest.approx(true_s)
+        # Sizes that are no powers of two lie between those that are.
+        assert fleet.batch_s(largest, busy) == pytest.approx(true_s, rel=1e-3)
         between = fleet.batch_s(half, busy) / machine.service_s(model, knobs, busy, half)
         assert np.quantile(np.abs(np.log(between)), 0.95) < 0.15
 

@@ -1,5 +1,6 @@
 """What the race counts, and what it races on."""
 
+import msgspec
 import numpy as np
 import pytest
 from search.machines import cpu_paper
@@ -75,6 +76,14 @@ def test_the_clock_counts_opening_sessions_once_while_they_stay_warm() -> None:
     assert clock.seconds == pytest.approx(2 + opening_s)
     assert clock.opening_s(one) == 0
     assert clock.opening_s(other) == pytest.approx(opening_s)
+
+
+def test_what_the_profile_leaves_open_costs_no_opening() -> None:
+    space = on_paper(cpu_paper(4, 100, 0))
+    clock = Clock(space)
+    warm = space.foresee(0).warm
+    clock.keep(warm)
+    assert clock.opening_s(ServingConfig(**msgspec.structs.asdict(warm))) == 0
 
 
 @pytest.mark.parametrize("strategy", ["rrl", "rrl-safe", "rrl-no-prior", "random", "hill-climb"])

@@ -21,7 +21,7 @@ import numpy.typing as npt
 from scipy.spatial.distance import cdist
 
 from autotune.outcome import Samples
-from autotune.predict.queue_simulation import Lanes
+from autotune.predict.queue_simulation import Indices, Lanes, table_sizes
 from autotune.stats.gaussian import Gaussian
 
 SPEED, BATCH, CROWD = 0.20, 0.08, 0.10
@@ -30,8 +30,6 @@ WORSE = (0.5, 1.0, 2.0, 4.0, 8.0)
 """Values of l."""
 DOUBLINGS = 2.0
 """Of the batch, over which its own error is remembered."""
-MOST_PER_REQUEST = 1.5
-"""What a further request may add, in runs of one: large batches fall out of caches."""
 STATE_NOISE, EXECUTION_NOISE = 0.03, 0.10
 """Standard deviations (log) of a state, however often seen, and of a single execution."""
 
@@ -79,33 +77,49 @@ def _covariance(left: States, right: States) -> Samples:
     return np.asarray(sessions * (SPEED**2 + BATCH**2 * batch + CROWD**2 * crowd))
 
 
-def corrected(lanes: Lanes, places: Samples, correction: Correction, anchor: int) -> Lanes:
+def corrected(
+    lanes: Lanes, shapes: Indices, places: Samples, correction: Correction, anchor: int
+) -> Lanes:
     """Return the lanes as they are expected to be.
 
-    A lane's batch time is linear in the batch: it is put right for one request and for `anchor`, or
-    a full batch where that is smaller, alone; and for the latter beside each number of others,
-    since batches are full where many are busy.
+    Batch times are put right alone; beside each number of others for a full batch, since batches
+    are full where many are busy. Batches above `anchor` err as it does.
 
     Args:
         lanes: by the law.
-        places: coordinates of each lane's sessions, shape (lanes, knobs).
+        shapes: which sessions each lane needs, shape (lanes,).
+        places: coordinates of these sessions, shape (sessions, knobs).
         correction: what the law has wrong.
         anchor: about the largest batch that there is evidence of.
     """
-    largest, alone = np.minimum(lanes.max_batch, anchor).astype(float), np.zeros(len(places))
-    one, _ = correction.at(States(places, np.ones(len(places)), alone))
-    full, _ = correction.at(States(places, largest, alone))
-    one_s = (lanes.fixed_s + lanes.item_s) * np.exp(one)
-    full_s = (lanes.fixed_s + lanes.item_s * largest) * np.exp(full)
-    item_s = np.where(largest > 1, (full_s - one_s) / np.maximum(1, largest - 1), lanes.item_s)
-    item_s = np.minimum(item_s.clip(min=0), MOST_PER_REQUEST * one_s)
-    crowding = lanes.crowding.copy()
-    for busy in range(2, crowding.shape[1]):
-        having = np.flatnonzero(lanes.replicas >= busy)
-        share = (busy - 1) / (lanes.replicas[having] - 1)
-        beside, _ = correction.at(States(places[having], largest[having], share))
-        crowding[having, busy] *= np.exp(beside - full[having])
-    return lanes._replace(fixed_s=one_s - item_s, item_s=item_s, crowding=crowding)
+    sizes = np.minimum(table_sizes(2 ** (lanes.alone_s.shape[1] - 1)), anchor)
+    every = States(
+        np.repeat(places, len(sizes), axis=0),
+        np.tile(sizes, len(places)),
+        np.zeros(len(places) * len(sizes)),
+    )
+    ratio = np.exp(correction.at(every)[0]).reshape(len(places), len(sizes))
+    largest = np.minimum(lanes.max_batch, anchor)
+    kinds, of = np.unique(np.stack([shapes, largest, lanes.replicas]), axis=1, return_inverse=True)
+    return lanes._replace(
+        alone_s=np.maximum.accumulate(lanes.alone_s * ratio[shapes], axis=1),
+        crowding=lanes.crowding * _crowding_ratio(kinds, places, correction, lanes)[of.ravel()],
+    )
+
+
+def _crowding_ratio(
+    kinds: Indices, places: Samples, correction: Correction, lanes: Lanes
+) -> Samples:
+    """By what factor crowding differs from the law's: rows of (sessions, batch, replicas)."""
+    shape, batch, replicas = kinds
+    ratio = np.ones((len(shape), lanes.crowding.shape[1]))
+    alone, _ = correction.at(States(places[shape], batch.astype(float), np.zeros(len(shape))))
+    for busy in range(2, ratio.shape[1]):
+        having = np.flatnonzero(replicas >= busy)
+        share = (busy - 1) / (replicas[having] - 1)
+        states = States(places[shape[having]], batch[having].astype(float), share)
+        ratio[having, busy] = np.exp(correction.at(states)[0] - alone[having])
+    return ratio
 
 
 def as_states(places: Sequence[Samples], batch_busy: Sequence[tuple[float, float]]) -> States:

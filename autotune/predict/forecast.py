@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from autotune.outcome import ModelInfo, Samples
-from autotune.predict.queue_simulation import Lanes, simulate
+from autotune.predict.queue_simulation import Lanes, batch_seconds, simulate, table_sizes
 from autotune.predict.service_law import ServiceLaw
 from autotune.spec import ServingConfig
 
@@ -29,13 +29,12 @@ def make_lanes(law: ServiceLaw, configs: Sequence[ServingConfig], info: ModelInf
     """Translate configurations into simulation lanes under a service law."""
     default_threads = info.default_threads
     most = max(config.replicas for config in configs)
-    batch_s = np.array([law.batch_s(config, default_threads) for config in configs])
+    sizes = table_sizes(max(config.max_batch_size for config in configs))
     return Lanes(
         replicas=np.array([config.replicas for config in configs]),
         max_batch=np.array([config.max_batch_size for config in configs]),
         timeout_s=np.array([config.batch_timeout_ms / 1000 for config in configs]),
-        fixed_s=batch_s[:, 0],
-        item_s=batch_s[:, 1],
+        alone_s=np.stack([law.batch_s(config, default_threads, sizes) for config in configs]),
         crowding=np.stack([law.crowding(config, default_threads, most) for config in configs]),
         engine_batch_s=info.engine_batch_s,
         engine_request_s=info.engine_request_s,
@@ -63,13 +62,14 @@ def cpu_s(lanes: Lanes, threads: Samples, loads_rps: Sequence[float]) -> Samples
     """
     arriving = 1 + np.array(loads_rps)[:, None] * lanes.timeout_s
     batch = np.minimum(lanes.max_batch, arriving)
-    return np.asarray((lanes.fixed_s / batch + lanes.item_s) * threads)
+    alone_s = batch_seconds(lanes.alone_s, np.arange(len(lanes.replicas)), batch)
+    return np.asarray(alone_s / batch * threads)
 
 
 def saturation_rps(lanes: Lanes) -> Samples:
     """Return the requests/s that each lane serves when it is never idle: full batches, all busy."""
     index = np.arange(len(lanes.replicas))
-    batch_s = lanes.fixed_s + lanes.item_s * lanes.max_batch
+    batch_s = batch_seconds(lanes.alone_s, index, lanes.max_batch)
     batch_s = batch_s * lanes.crowding[index, lanes.replicas]
     batch_s += lanes.replicas * (lanes.engine_batch_s + lanes.engine_request_s * lanes.max_batch)
     return np.asarray(lanes.replicas * lanes.max_batch / batch_s)

@@ -9,11 +9,9 @@ import numpy.typing as npt
 from autotune.outcome import Samples
 from autotune.predict.correction import Correction, States, as_states, corrected, no_deviation
 from autotune.predict.forecast import QUANTILES, forecast
-from autotune.predict.queue_simulation import Lanes
+from autotune.predict.queue_simulation import Indices, Lanes, batch_seconds
 from autotune.predict.service_law import ServiceLaw
 from autotune.stats.service import ServiceState
-
-Indices = npt.NDArray[np.int64]
 
 NUDGE = 0.2
 """Service times are made this much shorter (log) to see how latency answers: what is slower than
@@ -93,9 +91,10 @@ class Predictor:
             np.array([one.executions for one in found]),
         )
         largest = max(size for _, size, _ in self._states)
-        places = self._basis.places[self._basis.shapes]
-        self._lanes = corrected(self._basis.lanes, places, correction, max(4, 2 * largest))
-        self._deviation = self._deviations(correction, places, largest)
+        basis = self._basis
+        anchor = max(4, 2 * largest)
+        self._lanes = corrected(basis.lanes, basis.shapes, basis.places, correction, anchor)
+        self._deviation = self._deviations(correction, basis.places[basis.shapes], largest)
         for load, row in enumerate(self.predicted_s):
             slower, faster = _moves(self._simulated[load], self._lanes)
             within = row <= WITHIN_REACH * row.min()
@@ -149,27 +148,28 @@ class _State(NamedTuple):
 def _moves(before: Lanes, after: Lanes) -> tuple[Samples, Samples]:
     """How much (log) slower, and how much faster, lanes became: alone, in full batches, busy."""
 
-    def log_s(lanes: Lanes, size: Samples, busy: Indices) -> Samples:
-        crowding = lanes.crowding[np.arange(len(busy)), busy]
-        return np.asarray(np.log((lanes.fixed_s + lanes.item_s * size) * crowding))
+    every = np.arange(len(after.replicas))
 
-    one, alone = np.ones(len(after.replicas)), np.ones(len(after.replicas), dtype=np.int64)
-    states = [(one, alone), (after.max_batch.astype(float), alone), (one, after.replicas)]
+    def log_s(lanes: Lanes, size: Indices, busy: Indices) -> Samples:
+        crowding = lanes.crowding[every, busy]
+        return np.asarray(np.log(batch_seconds(lanes.alone_s, every, size) * crowding))
+
+    one = np.ones(len(every), dtype=np.int64)
+    states = [(one, one), (after.max_batch, one), (one, after.replicas)]
     moves = np.array([log_s(after, *state) - log_s(before, *state) for state in states])
     return moves.max(axis=0), -moves.min(axis=0)
 
 
 def _updated(lanes: Lanes, by: Lanes, points: Indices) -> Lanes:
-    fixed_s, item_s, crowding = lanes.fixed_s.copy(), lanes.item_s.copy(), lanes.crowding.copy()
-    fixed_s[points], item_s[points] = by.fixed_s[points], by.item_s[points]
-    crowding[points] = by.crowding[points]
-    return lanes._replace(fixed_s=fixed_s, item_s=item_s, crowding=crowding)
+    alone_s, crowding = lanes.alone_s.copy(), lanes.crowding.copy()
+    alone_s[points], crowding[points] = by.alone_s[points], by.crowding[points]
+    return lanes._replace(alone_s=alone_s, crowding=crowding)
 
 
 def _law_s(lanes: Lanes, lane: int, state: ServiceState) -> float:
-    batch_s = lanes.fixed_s[lane] + lanes.item_s[lane] * state.batch_size
+    alone_s = batch_seconds(lanes.alone_s, np.array(lane), state.batch_size)
     busy = min(state.busy, lanes.crowding.shape[1] - 1)
-    return float(batch_s * lanes.crowding[lane, busy])
+    return float(alone_s * lanes.crowding[lane, busy])
 
 
 def _only(lanes: Lanes, points: Indices) -> Lanes:
@@ -177,8 +177,7 @@ def _only(lanes: Lanes, points: Indices) -> Lanes:
         replicas=lanes.replicas[points],
         max_batch=lanes.max_batch[points],
         timeout_s=lanes.timeout_s[points],
-        fixed_s=lanes.fixed_s[points],
-        item_s=lanes.item_s[points],
+        alone_s=lanes.alone_s[points],
         crowding=lanes.crowding[points],
     )
 
@@ -188,4 +187,4 @@ def _nudged(lanes: Lanes, log_factors: Sequence[float]) -> Lanes:
     times = len(log_factors)
     factors = np.repeat(np.exp(log_factors), len(lanes.replicas))
     every = _only(lanes, np.tile(np.arange(len(lanes.replicas)), times))
-    return every._replace(fixed_s=every.fixed_s * factors, item_s=every.item_s * factors)
+    return every._replace(alone_s=every.alone_s * factors[:, None])

@@ -22,16 +22,33 @@ class Lanes(NamedTuple):
     replicas: Indices
     max_batch: Indices
     timeout_s: Samples
-    fixed_s: Samples
-    """Seconds of a batch that do not depend on its size."""
-    item_s: Samples
-    """Seconds that each request of a batch adds."""
+    alone_s: Samples
+    """Shape (lanes, steps): seconds of a batch of 2 ** step requests beside no busy replica."""
     crowding: Samples
     """Shape (lanes, most replicas + 1): slow-down with this many replicas busy."""
     engine_batch_s: float = 0.0
     """Seconds that the engine adds to a batch, times busy replicas: they share one interpreter."""
     engine_request_s: float = 0.0
     """Likewise, to each request of a batch."""
+
+
+def table_sizes(largest: int) -> Samples:
+    """Return the batch sizes of a table that reaches this far: powers of two, at least two."""
+    return np.ldexp(1.0, np.arange(max(2, (largest - 1).bit_length() + 1)))
+
+
+def batch_seconds(alone_s: Samples, rows: Indices, sizes: npt.ArrayLike) -> Samples:
+    """Return the seconds of batches by rows of a table; straight lines lie between its sizes.
+
+    Args:
+        alone_s: by powers of two, shape (rows, steps).
+        rows: of the table.
+        sizes: of the batches, at least 1; broadcasts with `rows`.
+    """
+    step = np.minimum(np.frexp(sizes)[1] - 1, alone_s.shape[1] - 2)
+    below_s = alone_s[rows, step]
+    share = np.ldexp(sizes, -step) - 1
+    return np.asarray(below_s + (alone_s[rows, step + 1] - below_s) * share)
 
 
 def simulate(arrivals_s: Samples, lanes: Lanes, jitter: Samples, seed: int) -> Samples:
@@ -64,7 +81,7 @@ def simulate(arrivals_s: Samples, lanes: Lanes, jitter: Samples, seed: int) -> S
         arrived = np.searchsorted(arrivals_s, begun_s, side="right")
         past = np.clip(arrived, start + 1, start + lanes.max_batch[live])
         busy = 1 + np.sum((free_s[live] > begun_s[:, None]) & np.isfinite(free_s[live]), axis=1)
-        service_s = lanes.fixed_s[live] + lanes.item_s[live] * (past - start)
+        service_s = batch_seconds(lanes.alone_s, live, past - start)
         service_s *= lanes.crowding[live, busy] * draws[batch[live]]
         service_s += busy * (lanes.engine_batch_s + lanes.engine_request_s * (past - start))
         done_s = begun_s + service_s

@@ -1,19 +1,21 @@
 """How long a batch takes: a law between the few corners that the profile measures.
 
-    s(t, m, k, b) = s1 * speed(t, m) * crowd(k, t, m) * (fixed + (1 - fixed) * b)        (1)
+    s(t, m, k, b) = s1 * speed(t, m) * growth(b, t) * crowd(k, t, m)                     (1)
 
     s1      one thread, alone, one request
     speed   time with t threads in mode m relative to one thread, log-log between measured t
+    growth  time of b requests relative to one: straight lines between the batches measured, and on
+            from the last; log-log in t between one thread and as many as there are cores
     crowd   1 + alpha * (busy cores - own) / (cores - own)   while k replicas fit the cores  (2)
             times (k t / cores) ** gamma                     once they do not                (3)
-    fixed   the share of a run that does not grow with the batch
 
 Interference (2) is memory bandwidth and caches; oversubscription (3) is plain time-sharing at
-gamma = 1, and worse where threads spin for work that cannot come.
+gamma = 1, and worse where threads spin for work that cannot come. Batches are measured ever larger
+while that saves time per request: on a CPU not far, on an accelerator until it is full.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -22,6 +24,13 @@ from autotune.outcome import Samples
 from autotune.spec import Record, ServingConfig, SessionShape
 
 Mode = Literal["spin", "no_spin", "parallel_spin", "parallel_no_spin"]
+
+BATCH_STEP = 4
+"""Between the batches that are measured."""
+WORTH_A_BATCH = 0.1
+"""Share of a request's time that a batch must have saved for a yet larger one to be tried."""
+GROWTH = (0.01, 1.5)
+"""What a further request of a batch adds, in runs of one: at least, at most."""
 
 
 class Corner(Record, frozen=True, eq=False):
@@ -32,6 +41,8 @@ class Corner(Record, frozen=True, eq=False):
     batch_size: int
     seconds: Samples
     cpu_s: float
+    steady: bool = True
+    """Whether it was measured undisturbed, as far as can be told."""
 
     @property
     def median_s(self) -> float:
@@ -44,7 +55,8 @@ class ServiceLaw(NamedTuple):
 
     cores: int
     base_s: float
-    fixed_share: float
+    growth: list[tuple[float, Samples, Samples]]
+    """Log2 of a thread count, batch sizes, their time relative to one request's; ascending."""
     speed: dict[Mode, tuple[Samples, Samples]]
     """Mode -> (log2 of thread counts, log of relative time), to interpolate between."""
     interference: float
@@ -54,13 +66,16 @@ class ServiceLaw(NamedTuple):
     jitter: Samples
     """Sorted ratios of single executions to their corner's median."""
 
-    def batch_s(self, config: ServingConfig, default_threads: int) -> tuple[float, float]:
-        """Return seconds of a lone batch as (fixed part, part per request)."""
-        threads = config.intra_op_threads or default_threads
-        log_threads, log_times = self.speed[mode_of(config.session_shape)]
-        relative = math.exp(float(np.interp(math.log2(threads), log_threads, log_times)))
-        alone_s = self.base_s * relative
-        return alone_s * self.fixed_share, alone_s * (1 - self.fixed_share)
+    def batch_s(self, config: ServingConfig, default_threads: int, sizes: Samples) -> Samples:
+        """Return seconds of lone batches of these sizes."""
+        log_threads = math.log2(config.intra_op_threads or default_threads)
+        at, log_times = self.speed[mode_of(config.session_shape)]
+        one_s = self.base_s * math.exp(float(np.interp(log_threads, at, log_times)))
+        (low, *few), (high, *many) = self.growth[0], self.growth[-1]
+        share = float(np.clip((log_threads - low) / max(1.0, high - low), 0, 1))
+        return np.asarray(
+            one_s * _grown(sizes, *few) ** (1 - share) * _grown(sizes, *many) ** share
+        )
 
     def crowding(self, config: ServingConfig, default_threads: int, largest: int) -> Samples:
         """Return slow-down factors for 0 to `largest` busy replicas."""
@@ -85,26 +100,35 @@ def mode_of(shape: SessionShape) -> Mode:
     return "spin" if spins else "no_spin"
 
 
-def profile_plan(cores: int, batchable: bool) -> list[tuple[SessionShape, int, int]]:
-    """Return the corners to measure as (shape, busy replicas, batch size), cheap ones first."""
-    one = _shape(1, 1, spinning=False)
-    plan = [(one, 1, 1)]
-    if batchable:
-        plan.append((one, 1, 4))
-    if cores == 1:
-        return plan
-    plan.append((_shape(cores, 1, spinning=False), cores, 1))
-    middle = [2 ** (cores.bit_length() // 2)] if cores >= 8 else []
-    for threads in [*middle, cores]:
-        plan.append((_shape(1, threads, spinning=True), 1, 1))
-        plan.append((_shape(1, threads, spinning=False), 1, 1))
-    plan.append((_shape(2, cores, spinning=True), 2, 1))
-    plan.append((_shape(1, 1, spinning=False, inter=2), 1, 1))
-    return plan
+def take_corners(
+    cores: int,
+    largest_batch: int,
+    longest_s: float,
+    measure: Callable[[SessionShape, int, int], Corner | None],
+) -> list[Corner]:
+    """Measure the corners that the law needs, cheap ones first, and return those that worked.
+
+    Args:
+        cores: that may be used.
+        largest_batch: that is of interest.
+        longest_s: batches that take longer are of none.
+        measure: sessions, all replicas busy with batches of a size; None: that failed.
+    """
+    corners = []
+    for shape in _corner_shapes(cores):
+        size, before_s = 1, math.inf
+        while (corner := measure(shape, shape.replicas, size)) is not None:
+            corners.append(corner)
+            saves = corner.median_s / size <= (1 - WORTH_A_BATCH) * before_s
+            useful = saves and corner.median_s <= longest_s and size < largest_batch
+            if not (useful and _tells_growth(shape, cores)):
+                break
+            before_s, size = corner.median_s / size, min(BATCH_STEP * size, largest_batch)
+    return corners
 
 
 def fit_law(corners: Sequence[Corner], cores: int) -> ServiceLaw:
-    """Fit the law to the corners of `profile_plan`; what was not measured is neutral.
+    """Fit the law to what `take_corners` measured; what was not measured is neutral.
 
     Raises:
         ValueError: the first corner (one thread, alone) is missing.
@@ -130,7 +154,7 @@ def fit_law(corners: Sequence[Corner], cores: int) -> ServiceLaw:
     return ServiceLaw(
         cores=cores,
         base_s=base_s,
-        fixed_share=_fixed_share(corners, base_s),
+        growth=_growth(corners, cores),
         speed=speed,
         interference=interference,
         oversubscription={
@@ -141,6 +165,21 @@ def fit_law(corners: Sequence[Corner], cores: int) -> ServiceLaw:
         },
         jitter=np.sort(np.concatenate([c.seconds / c.median_s for c in corners])),
     )
+
+
+def _corner_shapes(cores: int) -> list[SessionShape]:
+    shapes = [_shape(1, 1, spinning=False)]
+    if cores == 1:
+        return shapes
+    for threads in [2 ** (cores.bit_length() // 2), cores] if cores >= 8 else [cores]:
+        shapes += [_shape(1, threads, spinning=True), _shape(1, threads, spinning=False)]
+    shapes += [_shape(1, 1, spinning=False, inter=2), _shape(2, cores, spinning=True)]
+    return [*shapes, _shape(cores, 1, spinning=False)]
+
+
+def _tells_growth(shape: SessionShape, cores: int) -> bool:
+    """Whether batches of these sessions are measured: one thread's, and all cores'."""
+    return shape in (_shape(1, 1, spinning=False), _shape(1, cores, spinning=cores > 1))
 
 
 def _shape(replicas: int, threads: int, spinning: bool, inter: int = 1) -> SessionShape:
@@ -167,12 +206,27 @@ def _speed_curve(
     return np.array(log_threads), np.array(log_times)
 
 
-def _fixed_share(corners: Sequence[Corner], base_s: float) -> float:
-    for corner in corners:
-        if corner.batch_size > 1:
-            slope = (corner.median_s / base_s - 1) / (corner.batch_size - 1)
-            return float(np.clip(1 - slope, -0.5, 0.99))
-    return 0.0
+def _growth(corners: Sequence[Corner], cores: int) -> list[tuple[float, Samples, Samples]]:
+    found = []
+    for threads in sorted({1, cores}):
+        own = {
+            corner.batch_size: corner.median_s
+            for corner in corners
+            if corner.shape.intra_op_threads == threads and _tells_growth(corner.shape, cores)
+        }
+        if len(own) > 1:
+            sizes, seconds = (np.array(values) for values in zip(*sorted(own.items()), strict=True))
+            steps = np.diff(sizes)
+            slopes = np.clip(np.diff(seconds / seconds[0]) / steps, *GROWTH)
+            times = np.concatenate([[1.0], 1 + np.cumsum(slopes * steps)])
+            found.append((math.log2(threads), sizes.astype(float), times))
+    return found or [(0.0, np.array([1.0, 2.0]), np.array([1.0, 2.0]))]
+
+
+def _grown(sizes: Samples, known: Samples, times: Samples) -> Samples:
+    slope = (times[-1] - times[-2]) / (known[-1] - known[-2])
+    beyond = np.maximum(sizes - known[-1], 0)
+    return np.asarray(np.interp(sizes, known, times) + slope * beyond)
 
 
 def _crowd_terms(

@@ -1,6 +1,7 @@
 """Profile: a few closed-loop corners, then those that the answer turns out to depend on."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import msgspec
 import numpy as np
@@ -9,18 +10,20 @@ from scipy.special import ndtr
 from autotune.errors import MeasureError
 from autotune.outcome import Failed, ModelInfo, Samples, ServiceTimes
 from autotune.predict.predictor import Predictor
-from autotune.predict.service_law import Corner, profile_plan
+from autotune.predict.service_law import Corner, take_corners
 from autotune.space.feasible import infeasible_because
 from autotune.spec import ServingConfig, SessionShape
 from autotune.stages.context import Context
 from autotune.stages.events import Profiled, Said
 from autotune.stats.service import ServiceState
-from autotune.trial.bench import Bench
 from autotune.trial.wire import ClosedLoop
 
 CORNER_S = 0.2
 CORNER_MIN_RUNS = 5
-CORNER_TRIES = 3
+CORNER_TRIES = 2
+"""At once; what stays disturbed is tried once more when all others were."""
+DISTURBED_WORTH = 1
+"""Executions that a corner counts for which stayed disturbed."""
 DESCHEDULED = 0.85
 """A lone thread that got less CPU than this share of its run shared a core: not its own speed."""
 STEADY_SPREAD = 1.25
@@ -32,25 +35,40 @@ SENSITIVE = 0.1
 
 
 def profile(
-    context: Context, info: ModelInfo, cores: int, memory_bytes: int | None
+    context: Context, info: ModelInfo, cores: int, memory_bytes: int | None, largest_batch: int
 ) -> list[Corner]:
-    """Measure the corners of the plan that fit the memory.
+    """Measure the corners that fit the memory, with batches up to the largest of interest.
 
     Raises:
         MeasureError: not even one thread alone could be profiled.
     """
-    corners: list[Corner] = []
-    for shape, busy, batch_size in profile_plan(cores, info.batchable):
+
+    def measure(shape: SessionShape, busy: int, batch_size: int) -> Corner | None:
         if infeasible_because(shape, info.footprint_bytes, memory_bytes) is not None:
-            continue
+            return None
         corner = _corner(context, info, shape, (busy, batch_size))
         if isinstance(corner, Corner):
-            corners.append(corner)
-        elif not corners:
+            return corner
+        if (busy, shape.threads_per_replica, batch_size) == (1, 1, 1):
             raise MeasureError(
                 f"the model does not run on one thread: {corner.kind}: {corner.detail}"
             )
-    return corners
+        return None
+
+    longest_s = context.question.slo.latency_ms / 1e3
+    corners = take_corners(cores, largest_batch, longest_s, measure)
+    return [corner if corner.steady else _again(context, info, corner) for corner in corners]
+
+
+def _again(context: Context, info: ModelInfo, corner: Corner) -> Corner:
+    """Measure a corner anew that was disturbed; return the better of both."""
+    again = _corner(context, info, corner.shape, (corner.busy, corner.batch_size))
+    both = [corner, again] if isinstance(again, Corner) else [corner]
+    best = min(both, key=lambda one: (not one.steady, one.median_s))
+    if not best.steady:
+        label = _label(best.shape, best.busy, best.batch_size)
+        context.observe(Said(text=f"profile: {label} was disturbed each time and counts little"))
+    return best
 
 
 def refine(
@@ -59,6 +77,7 @@ def refine(
     """Profile sessions that may well be the best somewhere and were not profiled, likeliest first.
 
     All their replicas are kept busy: how they share the machine is what the law knows least of.
+    They stay open, for they are likely to be measured.
     """
     tried: set[SessionShape] = set()
     for _ in range(REFINED):
@@ -69,7 +88,7 @@ def refine(
             return
         shape = configs[point].session_shape
         tried.add(shape)
-        corner = _corner(context, info, shape, (shape.replicas, 1))
+        corner = _corner(context, info, shape, (shape.replicas, 1), keep=True)
         if isinstance(corner, Corner):
             predictor.learn([(point, [_state(corner)])])
 
@@ -93,15 +112,24 @@ def as_seen(
 
 
 def _state(corner: Corner) -> ServiceState:
-    return ServiceState(corner.batch_size, corner.busy, corner.median_s, len(corner.seconds))
+    executions = len(corner.seconds) if corner.steady else DISTURBED_WORTH
+    return ServiceState(corner.batch_size, corner.busy, corner.median_s, executions)
 
 
 def _corner(
-    context: Context, info: ModelInfo, shape: SessionShape, closed: tuple[int, int]
+    context: Context,
+    info: ModelInfo,
+    shape: SessionShape,
+    closed: tuple[int, int],
+    keep: bool = False,
 ) -> Corner | Failed:
     """Measure one corner: sessions, and how many replicas are busy with batches of which size."""
     busy, batch_size = closed
-    sample = _sample(context.bench, shape, busy, batch_size, info.run_s)
+    request = ClosedLoop(
+        busy=busy, batch_size=batch_size, duration_s=CORNER_S, min_runs=CORNER_MIN_RUNS
+    )
+    timeout_s = 30 + 100 * info.run_s * batch_size * busy * CORNER_MIN_RUNS
+    sample = _sample(shape, partial(context.bench.service_times, shape, request, timeout_s, keep))
     label = _label(shape, busy, batch_size)
     if isinstance(sample, Failed):
         context.observe(Said(text=f"profile: {label} failed ({sample.kind}): {sample.detail}"))
@@ -112,28 +140,25 @@ def _corner(
         batch_size=batch_size,
         seconds=sample.seconds,
         cpu_s=sample.cpu_s,
+        steady=_is_steady(sample, shape),
     )
     context.observe(Profiled(label=label, median_ms=corner.median_s * 1e3))
     return corner
 
 
 def _sample(
-    bench: Bench, shape: SessionShape, busy: int, batch_size: int, run_s: float
+    shape: SessionShape, take: Callable[[], ServiceTimes | Failed]
 ) -> ServiceTimes | Failed:
-    """Sample one corner; a sample that something disturbed is taken again, the fastest kept."""
-    request = ClosedLoop(
-        busy=busy, batch_size=batch_size, duration_s=CORNER_S, min_runs=CORNER_MIN_RUNS
-    )
-    slowest_s = 100 * run_s * batch_size * busy * CORNER_MIN_RUNS
+    """Sample one corner; a sample that something disturbed is taken again, the better kept."""
     best: ServiceTimes | None = None
     for _ in range(CORNER_TRIES):
-        sample = bench.service_times(shape, request, 30 + slowest_s)
+        sample = take()
         if isinstance(sample, Failed):
             return best or sample
+        if _is_steady(sample, shape):
+            return sample
         if best is None or np.median(sample.seconds) < np.median(best.seconds):
             best = sample
-        if _is_steady(sample, shape):
-            break
     assert best is not None
     return best
 

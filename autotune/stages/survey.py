@@ -85,7 +85,8 @@ def survey(context: Context) -> Ground:
     for config, reason in lattice.excluded:
         observe(Said(text=f"left out: {config.describe()}: {reason}"))
     observe(Started(step="profiling"))
-    corners = profile(context, info, cores, memory_bytes)
+    largest_batch = max(axes.max_batch_sizes)
+    corners = profile(context, info, cores, memory_bytes, largest_batch)
     law = fit_law(corners, cores)
     if question.budget_s is None:
         deadline.extend(default_budget_s(law.base_s))

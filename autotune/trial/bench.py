@@ -69,16 +69,20 @@ class Bench:
 
     def is_warm(self, shape: SessionShape) -> bool:
         """Whether sessions of this shape stand already, so that measuring costs no loading."""
-        return shape in self._children
+        standing = self._profiler is not None and self._profiler[1] == shape
+        return standing or shape in self._children
 
     def service_times(
-        self, shape: SessionShape, request: wire.ClosedLoop, timeout_s: float
+        self, shape: SessionShape, request: wire.ClosedLoop, timeout_s: float, keep: bool = False
     ) -> ServiceTimes | Failed:
         """Sample service times in a closed loop.
 
-        One child opens sessions of one shape after the other, which saves starting many; it is
-        closed by the first measurement.
+        One child opens sessions of one shape after the other, which saves starting many. Those
+        that it has last, and any that are to be kept, stay open for measurements.
         """
+        if keep:
+            reply = self._ask(shape, request, timeout_s)
+            return reply if isinstance(reply, ServiceTimes) else _as_failure(reply)
         child, standing = self._profiler or (Child(), None)
         self._profiler = child, standing
         if standing != shape:
@@ -153,7 +157,9 @@ class Bench:
         if shape in self._children:
             self._children.move_to_end(shape)
             return self._children[shape]
-        self._close_profiler()
+        self._keep_profiled()
+        if shape in self._children:
+            return self._children[shape]
         self._make_room(shape)
         # Known from birth: an interrupt while it loads must find it here.
         child = self._children[shape] = Child()
@@ -168,6 +174,17 @@ class Bench:
         request = wire.Open(model=self.model, shape=shape, outputs_folder=folder)
         opened = child.ask(request, LOAD_TIMEOUT_S)
         return None if isinstance(opened, wire.Opened) else _as_failure(opened)
+
+    def _keep_profiled(self) -> None:
+        """Make the sessions that were profiled last ready for measurements."""
+        if self._profiler is None:
+            return
+        child, shape = self._profiler
+        if shape is None or shape in self._children:
+            self._close_profiler()
+            return
+        self._make_room(shape)
+        self._children[shape], self._profiler = child, None
 
     def _close_profiler(self) -> None:
         if self._profiler is not None:

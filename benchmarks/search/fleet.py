@@ -21,7 +21,7 @@ from typing import NamedTuple
 import numpy as np
 
 from autotune.outcome import Flags, Samples
-from autotune.predict.queue_simulation import Lanes
+from autotune.predict.queue_simulation import Lanes, batch_seconds, table_sizes
 from search.grid import Grid, Indices, Knobs
 
 EXACT = 20_000
@@ -59,10 +59,8 @@ class Fleet(NamedTuple):
     replicas: Indices
     max_batch: Indices
     timeout_s: Samples
-    fixed_s: Samples
-    """Shape (rows,): seconds of a batch that do not depend on its size."""
-    item_s: Samples
-    """Shape (rows,): seconds that each request adds."""
+    alone_s: Samples
+    """Shape (rows, steps): seconds of a batch of 2 ** step requests beside no other."""
     crowding: Samples
     """Shape (rows, most replicas + 1): slow-down with so many replicas busy."""
 
@@ -82,8 +80,7 @@ class Fleet(NamedTuple):
             replicas=replicas,
             max_batch=self.max_batch[which],
             timeout_s=self.timeout_s[which],
-            fixed_s=self.fixed_s[row],
-            item_s=self.item_s[row],
+            alone_s=self.alone_s[row],
             crowding=self.crowding[row, : int(replicas.max()) + 1],
         )
 
@@ -93,7 +90,7 @@ class Fleet(NamedTuple):
         above = np.minimum(below + 1, self.crowding.shape[1] - 1)
         crowd = self.crowding[self.row, below]
         crowd += (self.crowding[self.row, above] - crowd) * (busy - below)
-        return np.asarray((self.fixed_s[self.row] + self.item_s[self.row] * batch) * crowd)
+        return batch_seconds(self.alone_s, self.row, batch) * crowd
 
 
 class Estimate(NamedTuple):
@@ -112,29 +109,28 @@ class Estimate(NamedTuple):
 def true_fleet(grid: Grid, law: Law) -> Fleet:
     """Express a machine's law as rows of (session, batch size), the largest for each point.
 
-    A row's time is exact for batches of 1 and of its size while alone, and for its size at any
-    number of busy replicas; other batches lie on the chord, for queues know no other.
+    A row's times are exact for batches of powers of two while alone, and for its size at any number
+    of busy replicas; other sizes are slowed by company as that one is, for queues know no other.
     """
     knobs, count = grid.knobs, len(grid.batches)
     most = int(knobs.replicas.max())
     session, size = np.divmod(np.arange(len(grid.sessions) * count), count)
     batch = grid.batches[size].astype(np.float64)[:, None]
-    alone_s, full_s = np.empty(len(session)), np.empty((len(session), most + 1))
+    sizes = table_sizes(int(grid.batches.max()))
+    alone_s, full_s = np.empty((len(session), len(sizes))), np.empty((len(session), most + 1))
     busy = np.arange(most + 1, dtype=np.float64).clip(min=1)[None, :]
     for first in range(0, len(session), ROWS):
         rows = slice(first, first + ROWS)
         some = knobs.at(session[rows][:, None])
-        alone_s[rows] = law(some, np.ones((1, 1)), np.ones((1, 1)))[:, 0]
+        alone_s[rows] = law(some, np.ones((1, 1)), sizes[None, :])
         # No lane asks for more than it has.
         full_s[rows] = law(some, np.minimum(busy, some.replicas), batch[rows])
-    item_s = (full_s[:, 1] - alone_s) / np.maximum(batch[:, 0] - 1, 1)
     return Fleet(
         row=grid.session * count + grid.batch,
         replicas=knobs.replicas[grid.session].astype(np.int64),
         max_batch=grid.max_batch,
         timeout_s=grid.timeout_ms / 1e3,
-        fixed_s=alone_s - item_s,
-        item_s=item_s,
+        alone_s=alone_s,
         crowding=full_s / full_s[:, 1:2],
     )
 
@@ -166,8 +162,7 @@ def predicted_fleet(grid: Grid, sessions: Lanes) -> Fleet:
         replicas=sessions.replicas[grid.session],
         max_batch=grid.max_batch,
         timeout_s=grid.timeout_ms / 1e3,
-        fixed_s=sessions.fixed_s,
-        item_s=sessions.item_s,
+        alone_s=sessions.alone_s,
         crowding=sessions.crowding,
     )
 

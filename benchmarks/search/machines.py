@@ -15,17 +15,18 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import NamedTuple
 
+import msgspec
 import numpy as np
 
 from autotune.outcome import ModelInfo, Samples
 from autotune.predict.forecast import forecast, make_lanes
 from autotune.predict.predictor import Basis
 from autotune.predict.queue_simulation import Lanes, simulate
-from autotune.predict.service_law import Corner, ServiceLaw, fit_law, profile_plan
+from autotune.predict.service_law import Corner, ServiceLaw, fit_law, take_corners
 from autotune.space.lattice import SESSION_AXES
-from autotune.spec import ServingConfig, Slo
+from autotune.spec import ServingConfig, SessionShape, Slo
 from autotune.stages.explore import CHILD_START_S
-from autotune.stages.profile import CORNER_MIN_RUNS, CORNER_S, as_seen
+from autotune.stages.profile import CORNER_MIN_RUNS, CORNER_S
 from autotune.stats.service import ServiceState
 from search import cpu_machine, gpu_machine
 from search.cpu_machine import CpuMachine
@@ -86,8 +87,8 @@ class Paper(NamedTuple):
     """Seconds that the profile behind the prediction takes."""
     basis: Basis | None
     """What `autotune.predict` predicts from; None where there are too many points for it."""
-    corners: list[tuple[int, list[ServiceState]]]
-    """What the profile saw, by a point with these sessions."""
+    corners: list[Corner]
+    """What the profile saw."""
     states: Callable[[int, int], list[ServiceState]]
     """The executions that a run at a load and point shows, but for noise."""
     load_s: float
@@ -173,9 +174,11 @@ def gpu_paper(points: int, seed: int, exact: int = EXACT) -> Paper:
 
 def _paper(name: str, on: _Machine, grid: Grid, slo: Slo, works: Indices, exact: int) -> Paper:
     truth = true_fleet(grid, on.law).some(works)
-    corners, profile_s = _profile(on)
+    largest_batch = int(grid.batches.max())
+    corners, profile_s = _profile(on, largest_batch, slo)
     law = fit_law(corners, on.cores)
-    predicted = predicted_fleet(grid, make_lanes(law, grid.sessions, _info(on.default_threads)))
+    sessions = [msgspec.structs.replace(one, max_batch_size=largest_batch) for one in grid.sessions]
+    predicted = predicted_fleet(grid, make_lanes(law, sessions, _info(on.default_threads)))
     places = grid.coordinates()
     near = [cells(places, fineness) for fineness in NEAR]
     near_works = [one[works] for one in near]
@@ -208,7 +211,7 @@ def _paper(name: str, on: _Machine, grid: Grid, slo: Slo, works: Indices, exact:
         predicted_s=predicted_s,
         profile_s=profile_s,
         basis=_basis(on, law, grid, places, (foreseen_s, slo)) if shape[1] <= EXACT else None,
-        corners=as_seen(corners, Configs(grid)) if shape[1] <= EXACT else [],
+        corners=corners,
         states=partial(seen.states, loads_rps),
         load_s=on.load_s,
     )
@@ -252,31 +255,28 @@ def _basis(
     )
 
 
-def _profile(on: _Machine) -> tuple[list[Corner], float]:
+def _profile(on: _Machine, largest_batch: int, slo: Slo) -> tuple[list[Corner], float]:
     """Take the corners that autotune profiles, and return them with the seconds that takes."""
     rng = np.random.default_rng((on.seed, 2))
-    corners: list[Corner] = []
+    standing: list[SessionShape] = []
     spent_s = CHILD_START_S
-    for shape, busy, batch_size in profile_plan(on.cores, batchable=True):
-        config = ServingConfig(
-            replicas=shape.replicas,
-            intra_op_threads=shape.intra_op_threads,
-            inter_op_threads=shape.inter_op_threads,
-            execution_mode=shape.execution_mode,
-            spinning=shape.spinning,
-        )
+
+    def measure(shape: SessionShape, busy: int, batch_size: int) -> Corner:
+        nonlocal spent_s
+        config = ServingConfig(**msgspec.structs.asdict(shape))
         knobs, running = knobs_of([config], on.default_threads), np.array([float(busy)])
         median_s = float(on.law(knobs, running, np.array([float(batch_size)]))[0])
         ratios = on.ratios(float(on.fullness(knobs, running)[0]))
         runs = max(CORNER_MIN_RUNS, math.ceil(CORNER_S / median_s))
-        if not corners or shape != corners[-1].shape:
+        if standing[-1:] != [shape]:
+            standing.append(shape)
             spent_s += shape.replicas * on.load_s
         spent_s += max(CORNER_S, CORNER_MIN_RUNS * median_s)
         seconds = median_s * rng.choice(ratios, busy * runs)
         cpu_s = median_s * shape.threads_per_replica
-        corners.append(
-            Corner(shape=shape, busy=busy, batch_size=batch_size, seconds=seconds, cpu_s=cpu_s)
-        )
+        return Corner(shape=shape, busy=busy, batch_size=batch_size, seconds=seconds, cpu_s=cpu_s)
+
+    corners = take_corners(on.cores, largest_batch, slo.latency_ms / 1e3, measure)
     return corners, spent_s
 
 
@@ -316,7 +316,7 @@ def _live(
     value_s, over = np.empty(len(which)), np.empty(len(which))
     for level in np.unique(levels[which]):
         some = levels[which] == level
-        lanes_here = Lanes(*(field[some] for field in lanes[:6]))
+        lanes_here = Lanes(*(field[some] for field in lanes[:5]))
         latency_s = simulate(arrivals_s, lanes_here, on.ratios(level / LEVELS), on.seed)
         value_s[some] = np.quantile(latency_s, slo.quantile, axis=1, method="inverted_cdf")
         over[some] = np.mean(latency_s > slo.latency_ms / 1e3, axis=1)

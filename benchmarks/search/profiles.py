@@ -14,6 +14,7 @@ import numpy as np
 from autotune import model_file
 from autotune.predict.service_law import Corner
 from autotune.probes.cores import usable_cores
+from autotune.space.axes import MAX_BATCH_SIZE
 from autotune.spec import ModelSpec, Record, Slo
 from autotune.stages.context import Context
 from autotune.stages.journal import Journal
@@ -56,7 +57,8 @@ def main() -> None:
         with Bench(spec) as bench:
             info = bench.inspect()
             started_s = time.monotonic()
-            corners = profile(_context(spec, bench), info, usable_cores().usable, None)
+            cores = usable_cores().usable
+            corners = profile(_context(spec, bench), info, cores, None, MAX_BATCH_SIZE)
             profiles.append(Profile(seconds=time.monotonic() - started_s, corners=corners))
             print(f"{profiles[-1].seconds:.2f} s, {len(corners)} corners", flush=True)
     data = msgspec.json.encode(profiles, enc_hook=lambda array: array.round(7).tolist())

@@ -148,15 +148,17 @@ def race(space: Space, name: str, seed: int, most: int) -> Raced:
 def _race_rrl(space: Space, raced: Raced, most: int) -> None:
     started_s = time.process_time()
     search, foresight = _make_rrl(space, raced)
-    clock, rng = Clock(space), np.random.default_rng((raced.seed, 1))
+    clock, measure = Clock(space), space.measuring(raced.seed)
     clock.seconds = raced.profile_s
+    if foresight is not None:
+        clock.keep(foresight.warm)
     for count in range(most * raced.loads):
         if raced.settled_at is None and search.settled():
             raced.settled_at = count
         pair = search.ask_on(_costs_s(space, clock))
         if pair is None:
             break
-        reading = space.measure(pair.load, pair.point, rng)
+        reading = measure(pair.load, pair.point)
         clock.spend(space.configs[pair.point], reading.seconds)
         if foresight is not None and foresight.predictor is not None:
             foresight.predictor.learn([(pair.point, reading.states)])
@@ -216,7 +218,7 @@ def _costs_s(space: Space, clock: Clock) -> Samples | None:
 
 def _race_rival(space: Space, raced: Raced, most: int) -> None:
     places, clock = Places(space.coordinates), Clock(space)
-    rng = np.random.default_rng((raced.seed, 1))
+    measure = space.measuring(raced.seed)
     for load in range(raced.loads):
         started_s = time.process_time()
         rival = RIVALS[raced.strategy](places.lattice, raced.seed)
@@ -230,7 +232,7 @@ def _race_rival(space: Space, raced: Raced, most: int) -> None:
                 rival.tell(place, None)
                 continue
             if point not in known:
-                reading = space.measure(load, point, rng)
+                reading = measure(load, point)
                 clock.spend(space.configs[point], reading.seconds)
                 known[point] = reading.value_s
                 worked = {of: value for of, value in known.items() if value is not None}

@@ -4,7 +4,7 @@ import contextlib
 import csv
 from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -55,6 +55,10 @@ class Reading(NamedTuple):
     states: list[ServiceState]
 
 
+Measure = Callable[[int, int], Reading]
+"""A load and a point -> what a measurement says."""
+
+
 class Foresight(NamedTuple):
     """What a profile leads to expect."""
 
@@ -62,6 +66,8 @@ class Foresight(NamedTuple):
     predicted_s: Samples
     """Shape (loads, points)."""
     profile_s: float
+    warm: SessionShape
+    """The sessions that the profile leaves open."""
 
 
 class Space(NamedTuple):
@@ -76,7 +82,8 @@ class Space(NamedTuple):
     """nan where the configuration fails."""
     violates: Samples
     """1 where the SLO is missed."""
-    measure: Callable[[int, int, np.random.Generator], Reading]
+    measuring: Callable[[int], Measure]
+    """By seed."""
     foresee: Callable[[int], Foresight]
     """By seed."""
     load_s: float
@@ -91,6 +98,10 @@ class Clock:
         self._space = space
         self._warm: OrderedDict[SessionShape, None] = OrderedDict()
         self.seconds = 0.0
+
+    def keep(self, shape: SessionShape) -> None:
+        """Know sessions that stand already."""
+        self._warm[shape] = None
 
     def opening_s(self, config: ServingConfig) -> float:
         """Return the seconds that opening its sessions would take now."""
@@ -138,7 +149,7 @@ class Places:
 def on_paper(paper: Paper) -> Space:
     """Return a machine on paper as a space; measurements err by `NOISE`."""
 
-    def measure(load: int, point: int, rng: np.random.Generator) -> Reading:
+    def measure(rng: np.random.Generator, load: int, point: int) -> Reading:
         true_s = paper.true_s[load, point]
         if np.isnan(true_s):
             return Reading(None, False, OVERHEAD_S, [])
@@ -150,11 +161,12 @@ def on_paper(paper: Paper) -> Space:
         return Reading(float(true_s * np.exp(rng.normal(0, NOISE))), False, seconds, states)
 
     def foresee(seed: int) -> Foresight:
+        warm = paper.corners[-1].shape
         if paper.basis is None:
-            return Foresight(None, paper.predicted_s, paper.profile_s)
+            return Foresight(None, paper.predicted_s, paper.profile_s, warm)
         predictor = Predictor(paper.basis)
-        predictor.learn(paper.corners)
-        return Foresight(predictor, predictor.predicted_s, paper.profile_s)
+        predictor.learn(as_seen(paper.corners, paper.configs))
+        return Foresight(predictor, predictor.predicted_s, paper.profile_s, warm)
 
     return Space(
         name=paper.name,
@@ -164,7 +176,7 @@ def on_paper(paper: Paper) -> Space:
         slo_s=paper.slo.latency_ms / 1e3,
         true_s=paper.true_s,
         violates=(paper.over_slo > 1 - paper.slo.quantile).astype(float),
-        measure=measure,
+        measuring=lambda seed: partial(measure, np.random.default_rng((seed, 1))),
         foresee=foresee,
         load_s=paper.load_s,
     )
@@ -180,7 +192,11 @@ class Run(NamedTuple):
 
 
 class Table:
-    """A recorded lattice. What is true of a point is the median of its runs."""
+    """A recorded lattice.
+
+    What is true of a point is the median of its runs, each round's own pace taken out; where it was
+    among the best, of its runs in their rounds alone, which had no say in that.
+    """
 
     def __init__(self, path: Path, percentile: int = 95) -> None:
         """Read a table and what is written beside it."""
@@ -188,7 +204,8 @@ class Table:
         self.name, self._percentile = path.stem, percentile
         self.lattice = make_lattice(self.made.axes, self.made.info.default_threads, 0, None)
         self._number = {config: point for point, config in enumerate(self.lattice.configs)}
-        self.runs: dict[tuple[int, int], list[Run]] = defaultdict(list)
+        self.runs: dict[tuple[int, int], dict[int, Run]] = defaultdict(dict)
+        """By round."""
         with path.open(newline="") as file:
             for row in csv.DictReader(file):
                 self._take(row)
@@ -198,9 +215,29 @@ class Table:
     def true_s(self) -> Samples:
         """Shape (loads, points)."""
         found = np.full((len(self.made.loads_rps), len(self.lattice.configs)), np.nan)
-        for place, runs in self.runs.items():
-            found[place] = float(np.median([run.value_s for run in runs]))
+        for (load, point), runs in self.runs.items():
+            of_best = {number: run for number, run in runs.items() if number >= self.made.rounds}
+            logs = [
+                np.log(run.value_s) - self._paces[load, number]
+                for number, run in (of_best or runs).items()
+            ]
+            found[load, point] = float(np.exp(np.median(logs)))
         return found
+
+    @cached_property
+    def _paces(self) -> dict[tuple[int, int], float]:
+        """By how much (log) a load's runs of one round were slower than those of its like."""
+        found: dict[tuple[int, int], list[float]] = defaultdict(list)
+        for (load, _), runs in self.runs.items():
+            for of_best in (False, True):
+                logs = {
+                    number: float(np.log(run.value_s))
+                    for number, run in runs.items()
+                    if (number >= self.made.rounds) == of_best
+                }
+                for number, log in logs.items():
+                    found[load, number].append(log - float(np.mean(list(logs.values()))))
+        return {place: float(np.median(paces)) for place, paces in found.items()}
 
     def _take(self, row: dict[str, str]) -> None:
         place = (
@@ -213,26 +250,31 @@ class Table:
         value_s = OVERLOADED * slo_s if lost else float(value_ms) / 1e3
         longest_s = 1.1 * self.made.seconds[place[0]] + OVERHEAD_S
         seconds = min(float(row["seconds"]), longest_s)
-        self.runs[place].append(Run(value_s, lost, seconds, _states(row["service"])))
+        self.runs[place][int(row["round"])] = Run(value_s, lost, seconds, _states(row["service"]))
 
     def _fill_overloaded(self) -> None:
         """A load above one at which the queue diverged was not tried: it diverges there as well."""
         for point in range(len(self.lattice.configs)):
             for load in range(1, len(self.made.loads_rps)):
-                below = self.runs.get((load - 1, point), [])
-                if (load, point) not in self.runs and any(run.lost for run in below):
-                    self.runs[load, point] = [run for run in below if run.lost]
+                below = self.runs.get((load - 1, point), {})
+                if (load, point) not in self.runs and any(run.lost for run in below.values()):
+                    self.runs[load, point] = {n: run for n, run in below.items() if run.lost}
 
 
 def recorded(path: Path) -> Space:
-    """Return a recorded table as a space: a measurement is one of its runs, by chance."""
+    """Return a recorded table as a space.
+
+    The measurements of one seed at a load are the runs of one round: like those of a real search,
+    they all saw the same arrivals.
+    """
     table = Table(path)
     made, profiles = table.made, read_profiles(path)
     slo_s = made.slo.latency_ms / 1e3
 
-    def measure(load: int, point: int, rng: np.random.Generator) -> Reading:
+    def measure(seed: int, load: int, point: int) -> Reading:
         runs = table.runs[load, point]
-        run = runs[int(rng.integers(len(runs)))]
+        number = (seed + load) % made.rounds
+        run = runs.get(number) or next(iter(runs.values()))
         return Reading(run.value_s, run.lost, run.seconds, run.states)
 
     def foresee(seed: int) -> Foresight:
@@ -245,7 +287,8 @@ def recorded(path: Path) -> Space:
         ]
         predictor = Predictor(make_basis(law, lanes, table.lattice, arrivals_s, 0.95))
         predictor.learn(as_seen(one.corners, table.lattice.configs))
-        return Foresight(predictor, predictor.predicted_s, one.seconds)
+        warm = one.corners[-1].shape
+        return Foresight(predictor, predictor.predicted_s, one.seconds, warm)
 
     return Space(
         name=table.name,
@@ -255,7 +298,7 @@ def recorded(path: Path) -> Space:
         slo_s=slo_s,
         true_s=table.true_s,
         violates=(table.true_s > slo_s).astype(float),
-        measure=measure,
+        measuring=lambda seed: partial(measure, seed),
         foresee=foresee,
         load_s=made.info.load_s,
     )
@@ -269,10 +312,10 @@ def live(path: Path, space: Space) -> Iterator[Space]:
     with Bench(model) as bench:
         bench.inspect()
 
-        def measure(load: int, point: int, rng: np.random.Generator) -> Reading:
+        def measure(seed: int, load: int, point: int) -> Reading:
             traffic = Traffic(load_rps=made.loads_rps[load])
             judge = Judge(made.slo, traffic.mean_rps, stop_when=frozenset({"diverged"}))
-            window = Window(LIVE_S, (int(rng.integers(1 << 30)),))
+            window = Window(LIVE_S, (seed, load))
             outcome, seconds = run_trial(bench, space.configs[point], traffic, window, judge)
             if isinstance(outcome, Failed):
                 return Reading(None, False, seconds, [])
@@ -282,7 +325,9 @@ def live(path: Path, space: Space) -> Iterator[Space]:
             states = service_states(executions_of([outcome]))
             return Reading(bound_s if lost else value_s, lost, seconds, states)
 
-        yield space._replace(name=f"{space.name}, live", measure=measure)
+        yield space._replace(
+            name=f"{space.name}, live", measuring=lambda seed: partial(measure, seed)
+        )
 
 
 def _states(text: str) -> list[ServiceState]:

@@ -17,8 +17,10 @@ from typing import Any
 import numpy as np
 
 from autotune.outcome import Samples
+from autotune.strategy.protocol import SearchSettings
 from search.race import NO_ANSWER, OURS, Raced, read_races
 
+MIN_GAIN = SearchSettings().min_gain
 NEAR = (0.05, 0.01)
 HEAD = (
     "| strategy | seeds | to 5 %: median | p90 | seconds | p90 | to 1 %: median | p90 | seconds | "
@@ -40,7 +42,7 @@ def main() -> None:
         print(f"\n### {kind}\n\n{HEAD}")
         for strategy in _strategies(races):
             print(_row(strategy, [raced for raced in races if raced.strategy == strategy]))
-        print("\n" + _ratio(races))
+        print("\n" + _ratio(races) + _promise(races))
         draw(kind, races, given.folder)
 
 
@@ -124,6 +126,21 @@ def _ratio(races: list[Raced]) -> str:
         many = f"{best / own:.1f}" if np.isfinite(best) else "over " + _least(races, own, column)
         parts.append(f"{many} times the {what}" + (f" ({name})" if np.isfinite(best) else ""))
     return f"The best rival needs {' and '.join(parts)}; RRL gets there from {share:.0%} of seeds."
+
+
+def _promise(races: list[Raced]) -> str:
+    """How often RRL, calling itself settled, was wrong by more than it says it may be."""
+    mine = [raced for raced in races if raced.strategy == "rrl"]
+    settled = [(raced, raced.settled_at) for raced in mine if raced.settled_at]
+    if not settled:
+        return ""
+    at = [count for _, count in settled]
+    wrong = [raced.steps[count - 1].regret > MIN_GAIN for raced, count in settled]
+    return (
+        f" It calls itself settled from {len(settled) / len(mine):.0%}, after {np.median(at):.0f} "
+        f"measurements in the median (p90 {np.quantile(at, 0.9):.0f}); its answer is then over "
+        f"{MIN_GAIN:.0%} from the best at some load in {np.mean(wrong):.0%}."
+    )
 
 
 def _least(races: list[Raced], own: float, column: int) -> str:

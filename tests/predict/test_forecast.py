@@ -29,7 +29,7 @@ def test_lanes_carry_the_configurations_in_seconds_and_in_order() -> None:
     assert lanes.replicas.tolist() == [1, 3]
     assert lanes.max_batch.tolist() == [1, 8]
     assert lanes.timeout_s.tolist() == [0, 0.005]
-    assert lanes.fixed_s + lanes.item_s == pytest.approx([BASE_S, BASE_S])
+    assert lanes.alone_s[:, 0] == pytest.approx([BASE_S, BASE_S])
     assert lanes.crowding.shape == (2, 4)
     assert (lanes.engine_batch_s, lanes.engine_request_s) == (0.001, 0.0005)
 

@@ -8,7 +8,7 @@ from flat import INFO, flat_law
 from autotune.predict.correction import Correction, as_states, corrected
 from autotune.predict.forecast import make_lanes
 from autotune.predict.predictor import Basis, Predictor
-from autotune.predict.queue_simulation import Lanes
+from autotune.predict.queue_simulation import Lanes, batch_seconds
 from autotune.predict.service_law import ServiceLaw
 from autotune.spec import ServingConfig
 from autotune.stats.service import ServiceState
@@ -45,7 +45,7 @@ def predictor(loads_rps: tuple[float, ...] = (10.0, 35.0)) -> Predictor:
 
 def seen(lane: int, factor: float, busy: int = 1) -> list[ServiceState]:
     lanes, _ = lanes_and_law()
-    one_s = float(lanes.fixed_s[lane] + lanes.item_s[lane]) * float(lanes.crowding[lane, busy])
+    one_s = float(lanes.alone_s[lane, 0]) * float(lanes.crowding[lane, busy])
     return [ServiceState(1, busy, factor * one_s, 100)]
 
 
@@ -138,10 +138,11 @@ def test_sessions_far_from_all_that_was_seen_keep_the_law() -> None:
 def test_corrected_lanes_take_as_long_as_was_seen() -> None:
     lanes, _ = lanes_and_law()
     one = correction((1, 0, 1.2, 1e5), (4, 0, 1.4, 1e5), (4, 1, 2.0, 1e5))
-    found = corrected(lanes, np.zeros((len(CONFIGS), 1)), one, anchor=32)
+    found = corrected(lanes, SHAPES, np.zeros((3, 1)), one, anchor=32)
 
     def batch_s(of: Lanes, lane: int, size: int, busy: int) -> float:
-        return float((of.fixed_s[lane] + of.item_s[lane] * size) * of.crowding[lane, busy])
+        alone_s = batch_seconds(of.alone_s, np.array(lane), size)
+        return float(alone_s * of.crowding[lane, busy])
 
     for lane, size, busy, factor in (
         (0, 1, 1, 1.2),

@@ -5,9 +5,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autotune.outcome import Samples
-from autotune.predict.queue_simulation import Lanes, simulate
+from autotune.predict.queue_simulation import Lanes, batch_seconds, simulate, table_sizes
 
 ONE = np.array([1.0])
+SIZES = table_sizes(8)
 
 
 class Lane(NamedTuple):
@@ -18,6 +19,12 @@ class Lane(NamedTuple):
     item_s: float = 0.0
     crowding: float = 0.0
     """Slow-down that each further busy replica adds."""
+    bend: float = 1.0
+    """Less than 1: the more requests, the less each adds."""
+
+    @property
+    def alone_s(self) -> Samples:
+        return np.asarray(self.fixed_s + self.item_s * SIZES**self.bend)
 
 
 def lanes_of(lanes: list[Lane], engine_s: tuple[float, float] = (0.0, 0.0)) -> Lanes:
@@ -26,8 +33,7 @@ def lanes_of(lanes: list[Lane], engine_s: tuple[float, float] = (0.0, 0.0)) -> L
         replicas=np.array([lane.replicas for lane in lanes]),
         max_batch=np.array([lane.max_batch for lane in lanes]),
         timeout_s=np.array([lane.timeout_s for lane in lanes]),
-        fixed_s=np.array([lane.fixed_s for lane in lanes]),
-        item_s=np.array([lane.item_s for lane in lanes]),
+        alone_s=np.stack([lane.alone_s for lane in lanes]),
         crowding=np.array([1 + lane.crowding * (busy - 1).clip(0) for lane in lanes]),
         engine_batch_s=engine_s[0],
         engine_request_s=engine_s[1],
@@ -55,7 +61,7 @@ def reference(
         while len(batch) < lane.max_batch and waiting and waiting[0] <= now_s:
             batch.append(waiting.pop(0))
         busy = 1 + sum(free > now_s for free in free_s)
-        run_s = (lane.fixed_s + lane.item_s * len(batch)) * draws[number]
+        run_s = float(np.interp(len(batch), SIZES, lane.alone_s)) * draws[number]
         run_s *= 1 + lane.crowding * (busy - 1)
         run_s += busy * (engine_s[0] + engine_s[1] * len(batch))
         free_s[who] = now_s + run_s
@@ -73,6 +79,7 @@ some_lanes = st.lists(
         fixed_s=st.floats(0.01, 3),
         item_s=st.floats(0, 1),
         crowding=st.sampled_from([0.0, 0.25, 1.0]),
+        bend=st.sampled_from([1.0, 0.5]),
     ),
     min_size=1,
     max_size=5,
@@ -153,6 +160,17 @@ def test_batches_save_an_overloaded_server() -> None:
     single, batched = simulate(poisson(2.0, 1000), lanes, ONE, 0)
     assert single[-1] > 300
     assert batched.max() < 10
+
+
+@given(st.integers(1, 600))
+def test_a_table_reaches_the_largest_batch_and_runs_on_beyond(largest: int) -> None:
+    sizes = table_sizes(largest)
+    assert sizes[-1] >= largest
+    assert len(sizes) == 2 or sizes[-2] < largest
+    straight = (3 + 2 * sizes)[None, :]
+    wanted = np.arange(1, 2 * largest + 2)
+    got = batch_seconds(straight, np.zeros(len(wanted), dtype=np.int64), wanted)
+    np.testing.assert_allclose(got, 3 + 2 * wanted)
 
 
 def test_a_lane_is_the_same_alone_and_in_company() -> None:

@@ -1,12 +1,14 @@
 import math
+from collections.abc import Callable
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autotune.outcome import Samples
-from autotune.predict.service_law import Corner, ServiceLaw, fit_law, mode_of, profile_plan
+from autotune.predict.service_law import Corner, ServiceLaw, fit_law, mode_of, take_corners
 from autotune.spec import RUNTIME_DEFAULT, ServingConfig, SessionShape
 
 SPREAD = np.array([0.8, 1.0, 1.0, 1.0, 1.4])
@@ -26,23 +28,28 @@ def true_s(shape: SessionShape, cores: int, batch_size: int = 1) -> float:
     return seconds * (FIXED + (1 - FIXED) * batch_size)
 
 
-def profile(cores: int, batchable: bool = True) -> list[Corner]:
-    return [
-        Corner(
-            shape=shape,
-            busy=busy,
-            batch_size=size,
-            seconds=true_s(shape, cores, size) * SPREAD,
-            cpu_s=0.01,
-        )
-        for shape, busy, size in profile_plan(cores, batchable)
-    ]
+def profile(
+    cores: int,
+    largest_batch: int = 32,
+    longest_s: float = 1.0,
+    true: Callable[[SessionShape, int, int], float] = true_s,
+) -> list[Corner]:
+    def measure(shape: SessionShape, busy: int, size: int) -> Corner | None:
+        assert busy == shape.replicas
+        seconds = true(shape, cores, size) * SPREAD
+        return Corner(shape=shape, busy=busy, batch_size=size, seconds=seconds, cpu_s=0.01)
+
+    return take_corners(cores, largest_batch, longest_s, measure)
 
 
 def predicted_s(law: ServiceLaw, config: ServingConfig, busy: int, default_threads: int) -> float:
-    fixed_s, item_s = law.batch_s(config, default_threads)
+    (alone_s,) = law.batch_s(config, default_threads, np.array([config.max_batch_size]))
     crowding: Samples = law.crowding(config, default_threads, busy)
-    return float((fixed_s + item_s * config.max_batch_size) * crowding[busy])
+    return float(alone_s * crowding[busy])
+
+
+def one_s(law: ServiceLaw, config: ServingConfig) -> float:
+    return predicted_s(law, msgspec.structs.replace(config, max_batch_size=1), 1, 4)
 
 
 def config_of(shape: SessionShape, batch_size: int = 1) -> ServingConfig:
@@ -57,12 +64,49 @@ def config_of(shape: SessionShape, batch_size: int = 1) -> ServingConfig:
 
 
 @pytest.mark.parametrize("cores", [1, 2, 3, 4, 8, 12, 16])
-@pytest.mark.parametrize("batchable", [True, False])
-def test_the_law_gives_back_every_corner_that_it_was_fitted_to(cores: int, batchable: bool) -> None:
-    law = fit_law(profile(cores, batchable), cores)
-    for shape, busy, size in profile_plan(cores, batchable):
-        expected = true_s(shape, cores, size)
-        assert predicted_s(law, config_of(shape, size), busy, cores) == pytest.approx(expected)
+@pytest.mark.parametrize("largest_batch", [1, 2, 32])
+def test_the_law_gives_back_every_corner_that_it_was_fitted_to(
+    cores: int, largest_batch: int
+) -> None:
+    corners = profile(cores, largest_batch)
+    law = fit_law(corners, cores)
+    for corner in corners:
+        config = config_of(corner.shape, corner.batch_size)
+        assert predicted_s(law, config, corner.busy, cores) == pytest.approx(corner.median_s)
+
+
+def saturating_s(shape: SessionShape, cores: int, batch_size: int) -> float:
+    """As of an accelerator: a batch of 64 takes little longer than one of 1; more wait in line."""
+    return BASE_S * max(1 + 0.01 * batch_size, batch_size / 64)
+
+
+def test_batches_are_measured_ever_larger_while_that_saves_time_per_request() -> None:
+    corners = profile(4, 512, longest_s=1.0, true=saturating_s)
+    alone = [corner.batch_size for corner in corners if corner.shape.threads_per_replica == 1]
+    assert alone == [1, 4, 16, 64, 256, 512, 1]
+    law = fit_law(corners, 4)
+    for size in (1, 4, 16, 64, 256):
+        config = ServingConfig(intra_op_threads=1, spinning=False, max_batch_size=size)
+        expected = saturating_s(config.session_shape, 4, size)
+        assert predicted_s(law, config, 1, 4) == pytest.approx(expected, rel=0.02)
+
+
+def test_no_batch_is_measured_that_takes_longer_than_is_of_interest() -> None:
+    corners = profile(4, 512, longest_s=0.9 * BASE_S, true=saturating_s)
+    assert {corner.batch_size for corner in corners} == {1}
+
+
+@pytest.mark.parametrize("threads", [1, 2, 4])
+def test_batches_that_profit_from_threads_are_known_to(threads: int) -> None:
+    """One thread gains nothing by a batch; four share it out, so that it grows by less."""
+
+    def true(shape: SessionShape, cores: int, batch_size: int) -> float:
+        return BASE_S * math.pow(batch_size, 1 - math.log2(shape.intra_op_threads) / 4)
+
+    law = fit_law(profile(4, 32, 10.0, true), 4)
+    config = ServingConfig(intra_op_threads=threads, max_batch_size=4)
+    expected = true(config.session_shape, 4, 4)
+    assert predicted_s(law, config, 1, 4) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 16, 32])
@@ -105,7 +149,10 @@ def test_more_busy_replicas_never_speed_a_batch_up_and_a_lone_one_runs_at_its_ow
 
 def test_the_default_is_predicted_as_its_explicit_twin() -> None:
     law, twin = fit_law(profile(8), 8), ServingConfig(intra_op_threads=4)
-    assert law.batch_s(RUNTIME_DEFAULT, 4) == law.batch_s(twin, 4)
+    sizes = np.array([1.0, 5.0, 32.0])
+    np.testing.assert_array_equal(
+        law.batch_s(RUNTIME_DEFAULT, 4, sizes), law.batch_s(twin, 4, sizes)
+    )
     np.testing.assert_array_equal(law.crowding(RUNTIME_DEFAULT, 4, 3), law.crowding(twin, 4, 3))
 
 
@@ -113,7 +160,7 @@ def test_what_was_not_measured_is_neutral() -> None:
     law = fit_law(profile(4)[:1], 4)
     for threads in (1, 2, 4):
         config = ServingConfig(replicas=2, intra_op_threads=threads, spinning=False)
-        assert sum(law.batch_s(config, 4)) == pytest.approx(BASE_S)
+        assert one_s(law, config) == pytest.approx(BASE_S)
     lone = ServingConfig(replicas=4, intra_op_threads=1, spinning=False)
     np.testing.assert_allclose(law.crowding(lone, 4, 8), [1, 1, 1, 1, 1, 5 / 4, 6 / 4, 7 / 4, 2])
 
@@ -121,7 +168,7 @@ def test_what_was_not_measured_is_neutral() -> None:
 def test_a_failed_corner_of_many_threads_promises_no_gain() -> None:
     without = [c for c in profile(4) if c.shape.intra_op_threads == 1]
     law = fit_law(without, 4)
-    assert sum(law.batch_s(ServingConfig(intra_op_threads=4), 4)) == pytest.approx(BASE_S)
+    assert one_s(law, ServingConfig(intra_op_threads=4)) == pytest.approx(BASE_S)
 
 
 def test_a_profile_without_its_first_corner_is_refused() -> None:
@@ -136,12 +183,11 @@ def test_jitter_is_relative_to_each_corners_median_and_sorted() -> None:
 
 @pytest.mark.parametrize("cores", range(1, 33))
 def test_the_plan_starts_with_one_thread_alone_and_repeats_nothing(cores: int) -> None:
-    plan = profile_plan(cores, batchable=True)
+    plan = [(one.shape, one.busy, one.batch_size) for one in profile(cores)]
     (shape, busy, size), *_ = plan
     assert (shape.replicas, shape.intra_op_threads, busy, size) == (1, 1, 1, 1)
     assert len(set(plan)) == len(plan)
-    assert all(busy == shape.replicas for shape, busy, _ in plan)
-    assert all(size == 1 for _, _, size in profile_plan(cores, batchable=False))
+    assert all(one.batch_size == 1 for one in profile(cores, largest_batch=1))
 
 
 def test_modes_tell_whether_threads_spin_and_operators_run_side_by_side() -> None:
@@ -150,4 +196,4 @@ def test_modes_tell_whether_threads_spin_and_operators_run_side_by_side() -> Non
     assert mode_of(ServingConfig(intra_op_threads=1).session_shape) == "no_spin"
     assert mode_of(ServingConfig(intra_op_threads=2, spinning=False).session_shape) == "no_spin"
     assert mode_of(parallel.session_shape) == "parallel_no_spin"
-    assert math.isclose(sum(fit_law(profile(4), 4).batch_s(parallel, 4)), 1.2 * BASE_S)
+    assert math.isclose(one_s(fit_law(profile(4), 4), parallel), 1.2 * BASE_S)

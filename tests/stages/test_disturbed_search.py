@@ -108,7 +108,7 @@ class QueueBench(ScriptedBench):
     """Profiles too, so that a whole search runs over it; two replicas are faster."""
 
     def service_times(
-        self, shape: SessionShape, request: ClosedLoop, timeout_s: float
+        self, shape: SessionShape, request: ClosedLoop, timeout_s: float, keep: bool = False
     ) -> ServiceTimes | Failed:
         return ServiceTimes(seconds=np.full(20, 0.01), cpu_s=0.01)
 

@@ -68,7 +68,7 @@ class SyntheticBench(Bench):
         return INFO
 
     def service_times(
-        self, shape: SessionShape, request: ClosedLoop, timeout_s: float
+        self, shape: SessionShape, request: ClosedLoop, timeout_s: float, keep: bool = False
     ) -> ServiceTimes | Failed:
         seconds = np.full(20, self.service_s(shape.intra_op_threads or CORES, request.busy))
         return ServiceTimes(seconds=seconds, cpu_s=float(seconds[0]))
@@ -88,8 +88,7 @@ class SyntheticBench(Bench):
             replicas=np.array([config.replicas]),
             max_batch=np.array([1]),
             timeout_s=np.zeros(1),
-            fixed_s=np.zeros(1),
-            item_s=np.ones(1),
+            alone_s=np.array([[1.0, 2.0]]),
             crowding=np.array([factors]),
         )
         seed = len(self.trials)
@@ -245,7 +244,7 @@ def test_trials_are_limited_on_request() -> None:
 def test_a_model_that_fails_on_one_thread_cannot_be_tuned() -> None:
     class Broken(SyntheticBench):
         def service_times(
-            self, shape: SessionShape, request: ClosedLoop, timeout_s: float
+            self, shape: SessionShape, request: ClosedLoop, timeout_s: float, keep: bool = False
         ) -> ServiceTimes | Failed:
             return Failed(kind="crash", detail="dead")
 

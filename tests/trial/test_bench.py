@@ -197,6 +197,22 @@ def test_service_times_come_from_every_busy_replica(mlp: Path) -> None:
     assert (sample.seconds > 0).all()
 
 
+def test_sessions_profiled_last_or_kept_stay_open_for_measurements(mlp: Path) -> None:
+    request = ClosedLoop(busy=1, batch_size=1, duration_s=0.01, min_runs=1)
+    one, two = ServingConfig(intra_op_threads=1).session_shape, TWO.session_shape
+    kept = ServingConfig(intra_op_threads=2).session_shape
+    with Bench(ModelSpec(path=str(mlp))) as bench:
+        for shape in (one, two):
+            bench.service_times(shape, request, timeout_s=30)
+        bench.service_times(kept, request, timeout_s=30, keep=True)
+        assert not bench.is_warm(one)
+        assert bench.is_warm(two)
+        assert bench.is_warm(kept)
+        before = len(children())
+        assert isinstance(bench.measure(trial(duration_s=0.1)), Measured)
+        assert len(children()) == before
+
+
 def test_inspecting_a_broken_model_raises(tmp_path: Path) -> None:
     path = tmp_path / "broken.onnx"
     path.write_text("not a model")

@@ -1,0 +1,90 @@
+"""The profile: what it does about corners that something disturbed."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from flat import CORES, INFO
+
+from autotune.outcome import ServiceTimes
+from autotune.predict.service_law import Corner
+from autotune.spec import ModelSpec, ServingConfig, SessionShape, Slo
+from autotune.stages.context import Context
+from autotune.stages.events import Event, Said
+from autotune.stages.journal import Journal
+from autotune.stages.profile import CORNER_TRIES, as_seen, profile
+from autotune.stages.question import Deadline, Question
+from autotune.trial.bench import Bench
+from autotune.trial.wire import ClosedLoop
+
+CROWDED = ServingConfig(replicas=CORES, intra_op_threads=1, spinning=False)
+ALONE_S, STARVED_S = 0.010, 0.019
+
+
+class StarvedBench(Bench):
+    """For its first runs all replicas together get half of the CPU time that they ask for."""
+
+    def __init__(self, starved_runs: int) -> None:
+        super().__init__(ModelSpec(path="starved"))
+        self.left = starved_runs
+        self.asked: list[tuple[SessionShape, int]] = []
+
+    def service_times(
+        self, shape: SessionShape, request: ClosedLoop, timeout_s: float, keep: bool = False
+    ) -> ServiceTimes:
+        self.asked.append((shape, request.batch_size))
+        if shape == CROWDED.session_shape and self.left > 0:
+            self.left -= 1
+            return ServiceTimes(seconds=np.full(20, STARVED_S), cpu_s=ALONE_S)
+        seconds_s = ALONE_S * request.batch_size
+        return ServiceTimes(seconds=np.full(20, seconds_s), cpu_s=seconds_s)
+
+
+def profiled(bench: Bench) -> tuple[Corner, list[Event]]:
+    events: list[Event] = []
+    question = Question(
+        model=bench.model,
+        name="starved",
+        slo=Slo(latency_ms=100),
+        traffics=None,
+        budget_s=None,
+        max_trials=None,
+        seed=0,
+        output=Path("unused"),
+    )
+    journal = Journal(question.slo)
+    context = Context(question, bench, journal, Deadline(60), events.append)
+    corners = profile(context, INFO, CORES, None, largest_batch=8)
+    (crowded,) = [corner for corner in corners if corner.shape == CROWDED.session_shape]
+    return crowded, events
+
+
+def said(events: Sequence[Event]) -> list[str]:
+    return [event.text for event in events if isinstance(event, Said)]
+
+
+def test_a_disturbed_corner_is_measured_again_when_all_others_were() -> None:
+    bench = StarvedBench(starved_runs=CORNER_TRIES)
+    corner, events = profiled(bench)
+    assert corner.steady
+    assert corner.median_s == ALONE_S
+    assert bench.asked[-1][0] == CROWDED.session_shape
+    assert said(events) == []
+
+
+def test_a_corner_that_stays_disturbed_is_said_to_be_and_counts_little() -> None:
+    corner, events = profiled(StarvedBench(starved_runs=99))
+    assert not corner.steady
+    ((_, (state,)),) = as_seen([corner], [CROWDED])
+    assert state.median_s == STARVED_S
+    assert state.executions == 1
+    assert len(said(events)) == 1
+    assert "disturbed" in said(events)[0]
+    assert "4 x 1 thread" in said(events)[0]
+
+
+def test_batches_are_profiled_alone_and_not_further_than_they_pay() -> None:
+    bench = StarvedBench(starved_runs=0)
+    profiled(bench)
+    assert {size for _, size in bench.asked} == {1, 4}
+    assert {shape.replicas for shape, size in bench.asked if size > 1} == {1}
