@@ -38,6 +38,8 @@ def make_lanes(law: ServiceLaw, configs: Sequence[ServingConfig], info: ModelInf
         crowding=np.stack([law.crowding(config, default_threads, most) for config in configs]),
         engine_batch_s=info.engine_batch_s,
         engine_request_s=info.engine_request_s,
+        calm_busy=np.array([law.calm_busy(config, default_threads) for config in configs]),
+        crowded_jitter=law.crowded_jitter,
     )
 
 

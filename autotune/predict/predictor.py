@@ -179,6 +179,7 @@ def _only(lanes: Lanes, points: Indices) -> Lanes:
         timeout_s=lanes.timeout_s[points],
         alone_s=lanes.alone_s[points],
         crowding=lanes.crowding[points],
+        calm_busy=None if lanes.calm_busy is None else lanes.calm_busy[points],
     )
 
 

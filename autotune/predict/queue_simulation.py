@@ -30,6 +30,10 @@ class Lanes(NamedTuple):
     """Seconds that the engine adds to a batch, times busy replicas: they share one interpreter."""
     engine_request_s: float = 0.0
     """Likewise, to each request of a batch."""
+    calm_busy: Indices | None = None
+    """Busy replicas up to which there are as many cores as threads; None: any number."""
+    crowded_jitter: Samples | None = None
+    """Sorted ratios of an execution to its median beside more; needed with `calm_busy`."""
 
 
 def table_sizes(largest: int) -> Samples:
@@ -57,13 +61,18 @@ def simulate(arrivals_s: Samples, lanes: Lanes, jitter: Samples, seed: int) -> S
     Args:
         arrivals_s: ascending.
         lanes: the configurations.
-        jitter: sorted ratios of an execution to its median; drawn once per batch number, the
-            same for all lanes, so that lanes differ by configuration and not by luck.
+        jitter: sorted ratios of an execution to its median, as long as every thread has a core;
+            drawn once per batch number, the same for all lanes, so that lanes differ by
+            configuration and not by luck.
         seed: of those draws.
     """
     count, total = len(arrivals_s), len(lanes.replicas)
     most = int(lanes.replicas.max())
     draws = np.random.default_rng(seed).choice(jitter, count)
+    calm_busy, crowded = np.full(total, most), draws
+    if lanes.calm_busy is not None and lanes.crowded_jitter is not None:
+        calm_busy = lanes.calm_busy
+        crowded = np.random.default_rng(seed).choice(lanes.crowded_jitter, count)
     # Replicas that a lane does not have are never free.
     free_s = np.where(np.arange(most) < lanes.replicas[:, None], 0.0, np.inf)
     padded = np.append(arrivals_s, np.inf)
@@ -82,7 +91,9 @@ def simulate(arrivals_s: Samples, lanes: Lanes, jitter: Samples, seed: int) -> S
         past = np.clip(arrived, start + 1, start + lanes.max_batch[live])
         busy = 1 + np.sum((free_s[live] > begun_s[:, None]) & np.isfinite(free_s[live]), axis=1)
         service_s = batch_seconds(lanes.alone_s, live, past - start)
-        service_s *= lanes.crowding[live, busy] * draws[batch[live]]
+        number = batch[live]
+        drawn = np.where(busy > calm_busy[live], crowded[number], draws[number])
+        service_s *= lanes.crowding[live, busy] * drawn
         service_s += busy * (lanes.engine_batch_s + lanes.engine_request_s * (past - start))
         done_s = begun_s + service_s
         free_s[live, replica] = done_s

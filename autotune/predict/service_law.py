@@ -64,7 +64,9 @@ class ServiceLaw(NamedTuple):
     oversubscription: dict[Mode, float]
     """gamma of equation (3)."""
     jitter: Samples
-    """Sorted ratios of single executions to their corner's median."""
+    """Sorted ratios of executions to their corner's median, where every thread had a core."""
+    crowded_jitter: Samples
+    """Likewise, where it had not: spinning threads that share cores are erratic."""
 
     def batch_s(self, config: ServingConfig, default_threads: int, sizes: Samples) -> Samples:
         """Return seconds of lone batches of these sizes."""
@@ -77,11 +79,15 @@ class ServiceLaw(NamedTuple):
             one_s * _grown(sizes, *few) ** (1 - share) * _grown(sizes, *many) ** share
         )
 
+    def calm_busy(self, config: ServingConfig, default_threads: int) -> int:
+        """Return how many busy replicas have a core for every thread."""
+        intra, own = self._threads(config.session_shape, default_threads)
+        return max(self.cores, intra) // own
+
     def crowding(self, config: ServingConfig, default_threads: int, largest: int) -> Samples:
         """Return slow-down factors for 0 to `largest` busy replicas."""
         shape = config.session_shape
-        intra = shape.intra_op_threads or default_threads
-        own = intra * (shape.inter_op_threads if shape.execution_mode == "parallel" else 1)
+        intra, own = self._threads(shape, default_threads)
         demand = np.arange(largest + 1, dtype=np.float64) * own
         own_cores = min(own, self.cores)
         others = (np.minimum(demand, self.cores) - own_cores).clip(min=0)
@@ -90,6 +96,11 @@ class ServiceLaw(NamedTuple):
         # More intra-op threads than cores are slow already in the speed curve; inter-op are not.
         excess = np.maximum(demand / max(self.cores, intra), 1.0)
         return (1 + self.interference * others / room) * excess**gamma
+
+    def _threads(self, shape: SessionShape, default_threads: int) -> tuple[int, int]:
+        """Of a replica: intra-op, and in all."""
+        intra = shape.intra_op_threads or default_threads
+        return intra, intra * (shape.inter_op_threads if shape.execution_mode == "parallel" else 1)
 
 
 def mode_of(shape: SessionShape) -> Mode:
@@ -151,6 +162,8 @@ def fit_law(corners: Sequence[Corner], cores: int) -> ServiceLaw:
     log_threads, log_times = speed["no_spin"]
     speed["parallel_no_spin"] = (log_threads, log_times + factor)
     interference, gamma = _crowd_terms(corners, alone, base_s, cores)
+    calm = [corner for corner in corners if not is_crowded(corner.shape, cores)]
+    crowded = [corner for corner in corners if is_crowded(corner.shape, cores)]
     return ServiceLaw(
         cores=cores,
         base_s=base_s,
@@ -163,8 +176,14 @@ def fit_law(corners: Sequence[Corner], cores: int) -> ServiceLaw:
             "parallel_spin": gamma,
             "parallel_no_spin": 1.0,
         },
-        jitter=np.sort(np.concatenate([c.seconds / c.median_s for c in corners])),
+        jitter=_jitter(calm),
+        crowded_jitter=_jitter(crowded or calm),
     )
+
+
+def is_crowded(shape: SessionShape, cores: int) -> bool:
+    """Whether sessions have more threads than there are cores."""
+    return shape.replicas * shape.threads_per_replica > cores
 
 
 def _corner_shapes(cores: int) -> list[SessionShape]:
@@ -221,6 +240,10 @@ def _growth(corners: Sequence[Corner], cores: int) -> list[tuple[float, Samples,
             times = np.concatenate([[1.0], 1 + np.cumsum(slopes * steps)])
             found.append((math.log2(threads), sizes.astype(float), times))
     return found or [(0.0, np.array([1.0, 2.0]), np.array([1.0, 2.0]))]
+
+
+def _jitter(corners: Sequence[Corner]) -> Samples:
+    return np.sort(np.concatenate([corner.seconds / corner.median_s for corner in corners]))
 
 
 def _grown(sizes: Samples, known: Samples, times: Samples) -> Samples:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
@@ -10,11 +11,12 @@ from scipy.special import ndtr
 from autotune.errors import MeasureError
 from autotune.outcome import Failed, ModelInfo, Samples, ServiceTimes
 from autotune.predict.predictor import Predictor
-from autotune.predict.service_law import Corner, take_corners
+from autotune.predict.service_law import Corner, is_crowded, take_corners
 from autotune.space.feasible import infeasible_because
 from autotune.spec import ServingConfig, SessionShape
+from autotune.stages import events
 from autotune.stages.context import Context
-from autotune.stages.events import Profiled, Said
+from autotune.stages.events import Said
 from autotune.stats.service import ServiceState
 from autotune.trial.wire import ClosedLoop
 
@@ -34,9 +36,15 @@ SENSITIVE = 0.1
 """Chance of being the best at some load from which on sessions are worth a corner of their own."""
 
 
-def profile(
-    context: Context, info: ModelInfo, cores: int, memory_bytes: int | None, largest_batch: int
-) -> list[Corner]:
+class Subject(NamedTuple):
+    """What is profiled where."""
+
+    context: Context
+    info: ModelInfo
+    cores: int
+
+
+def profile(on: Subject, memory_bytes: int | None, largest_batch: int) -> list[Corner]:
     """Measure the corners that fit the memory, with batches up to the largest of interest.
 
     Raises:
@@ -44,9 +52,9 @@ def profile(
     """
 
     def measure(shape: SessionShape, busy: int, batch_size: int) -> Corner | None:
-        if infeasible_because(shape, info.footprint_bytes, memory_bytes) is not None:
+        if infeasible_because(shape, on.info.footprint_bytes, memory_bytes) is not None:
             return None
-        corner = _corner(context, info, shape, (busy, batch_size))
+        corner = _corner(on, shape, busy, batch_size)
         if isinstance(corner, Corner):
             return corner
         if (busy, shape.threads_per_replica, batch_size) == (1, 1, 1):
@@ -55,25 +63,23 @@ def profile(
             )
         return None
 
-    longest_s = context.question.slo.latency_ms / 1e3
-    corners = take_corners(cores, largest_batch, longest_s, measure)
-    return [corner if corner.steady else _again(context, info, corner) for corner in corners]
+    longest_s = on.context.question.slo.latency_ms / 1e3
+    corners = take_corners(on.cores, largest_batch, longest_s, measure)
+    return [corner if corner.steady else _again(on, corner) for corner in corners]
 
 
-def _again(context: Context, info: ModelInfo, corner: Corner) -> Corner:
+def _again(on: Subject, corner: Corner) -> Corner:
     """Measure a corner anew that was disturbed; return the better of both."""
-    again = _corner(context, info, corner.shape, (corner.busy, corner.batch_size))
+    again = _corner(on, corner.shape, corner.busy, corner.batch_size)
     both = [corner, again] if isinstance(again, Corner) else [corner]
     best = min(both, key=lambda one: (not one.steady, one.median_s))
     if not best.steady:
         label = _label(best.shape, best.busy, best.batch_size)
-        context.observe(Said(text=f"profile: {label} was disturbed each time and counts little"))
+        on.context.observe(Said(text=f"profile: {label} was disturbed each time and counts little"))
     return best
 
 
-def refine(
-    context: Context, info: ModelInfo, configs: Sequence[ServingConfig], predictor: Predictor
-) -> None:
+def refine(on: Subject, configs: Sequence[ServingConfig], predictor: Predictor) -> None:
     """Profile sessions that may well be the best somewhere and were not profiled, likeliest first.
 
     All their replicas are kept busy: how they share the machine is what the law knows least of.
@@ -88,7 +94,7 @@ def refine(
             return
         shape = configs[point].session_shape
         tried.add(shape)
-        corner = _corner(context, info, shape, (shape.replicas, 1), keep=True)
+        corner = _corner(on, shape, shape.replicas, 1, keep=True)
         if isinstance(corner, Corner):
             predictor.learn([(point, [_state(corner)])])
 
@@ -117,22 +123,19 @@ def _state(corner: Corner) -> ServiceState:
 
 
 def _corner(
-    context: Context,
-    info: ModelInfo,
-    shape: SessionShape,
-    closed: tuple[int, int],
-    keep: bool = False,
+    on: Subject, shape: SessionShape, busy: int, batch_size: int, keep: bool = False
 ) -> Corner | Failed:
     """Measure one corner: sessions, and how many replicas are busy with batches of which size."""
-    busy, batch_size = closed
     request = ClosedLoop(
         busy=busy, batch_size=batch_size, duration_s=CORNER_S, min_runs=CORNER_MIN_RUNS
     )
-    timeout_s = 30 + 100 * info.run_s * batch_size * busy * CORNER_MIN_RUNS
-    sample = _sample(shape, partial(context.bench.service_times, shape, request, timeout_s, keep))
+    timeout_s = 30 + 100 * on.info.run_s * batch_size * busy * CORNER_MIN_RUNS
+    take = partial(on.context.bench.service_times, shape, request, timeout_s, keep)
+    is_steady = partial(_is_steady, shape, on.cores)
+    sample = _sample(take, is_steady)
     label = _label(shape, busy, batch_size)
     if isinstance(sample, Failed):
-        context.observe(Said(text=f"profile: {label} failed ({sample.kind}): {sample.detail}"))
+        on.context.observe(Said(text=f"profile: {label} failed ({sample.kind}): {sample.detail}"))
         return sample
     corner = Corner(
         shape=shape,
@@ -140,14 +143,14 @@ def _corner(
         batch_size=batch_size,
         seconds=sample.seconds,
         cpu_s=sample.cpu_s,
-        steady=_is_steady(sample, shape),
+        steady=is_steady(sample),
     )
-    context.observe(Profiled(label=label, median_ms=corner.median_s * 1e3))
+    on.context.observe(events.Profiled(label=label, median_ms=corner.median_s * 1e3))
     return corner
 
 
 def _sample(
-    shape: SessionShape, take: Callable[[], ServiceTimes | Failed]
+    take: Callable[[], ServiceTimes | Failed], is_steady: Callable[[ServiceTimes], bool]
 ) -> ServiceTimes | Failed:
     """Sample one corner; a sample that something disturbed is taken again, the better kept."""
     best: ServiceTimes | None = None
@@ -155,7 +158,7 @@ def _sample(
         sample = take()
         if isinstance(sample, Failed):
             return best or sample
-        if _is_steady(sample, shape):
+        if is_steady(sample):
             return sample
         if best is None or np.median(sample.seconds) < np.median(best.seconds):
             best = sample
@@ -163,7 +166,10 @@ def _sample(
     return best
 
 
-def _is_steady(sample: ServiceTimes, shape: SessionShape) -> bool:
+def _is_steady(shape: SessionShape, cores: int, sample: ServiceTimes) -> bool:
+    """Whether nothing disturbed a sample; where threads share cores, they disturb each other."""
+    if is_crowded(shape, cores):
+        return True
     low_s, high_s = np.quantile(sample.seconds, [0.25, 0.75])
     alone = shape.threads_per_replica > 1 or sample.cpu_s >= DESCHEDULED * np.mean(sample.seconds)
     return bool(alone and high_s <= STEADY_SPREAD * low_s)

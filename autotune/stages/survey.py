@@ -21,7 +21,7 @@ from autotune.spec import ServingConfig
 from autotune.stages.context import Context
 from autotune.stages.drive import search_window_s
 from autotune.stages.events import Inspected, Predicted, Said, Started
-from autotune.stages.profile import as_seen, profile, refine
+from autotune.stages.profile import Subject, as_seen, profile, refine
 from autotune.stages.question import Deadline, Question, default_budget_s
 
 CAPACITY_LOADS = (0.6, 0.75, 0.85, 0.95, 1.05, 1.2)
@@ -86,7 +86,8 @@ def survey(context: Context) -> Ground:
         observe(Said(text=f"left out: {config.describe()}: {reason}"))
     observe(Started(step="profiling"))
     largest_batch = max(axes.max_batch_sizes)
-    corners = profile(context, info, cores, memory_bytes, largest_batch)
+    subject = Subject(context, info, cores)
+    corners = profile(subject, memory_bytes, largest_batch)
     law = fit_law(corners, cores)
     if question.budget_s is None:
         deadline.extend(default_budget_s(law.base_s))
@@ -108,7 +109,7 @@ def survey(context: Context) -> Ground:
     ]
     predictor = Predictor(make_basis(law, lanes, lattice, arrivals_s, slo.quantile))
     predictor.learn(as_seen(corners, lattice.configs))
-    refine(context, info, lattice.configs, predictor)
+    refine(subject, lattice.configs, predictor)
     ground = Ground(
         info=info,
         cores=cores,

@@ -18,7 +18,7 @@ from autotune.space.axes import MAX_BATCH_SIZE
 from autotune.spec import ModelSpec, Record, Slo
 from autotune.stages.context import Context
 from autotune.stages.journal import Journal
-from autotune.stages.profile import profile
+from autotune.stages.profile import Subject, profile
 from autotune.stages.question import Deadline, Question
 from autotune.trial.bench import Bench
 from autotune.units import parse_shapes
@@ -57,8 +57,8 @@ def main() -> None:
         with Bench(spec) as bench:
             info = bench.inspect()
             started_s = time.monotonic()
-            cores = usable_cores().usable
-            corners = profile(_context(spec, bench), info, cores, None, MAX_BATCH_SIZE)
+            subject = Subject(_context(spec, bench), info, usable_cores().usable)
+            corners = profile(subject, None, MAX_BATCH_SIZE)
             profiles.append(Profile(seconds=time.monotonic() - started_s, corners=corners))
             print(f"{profiles[-1].seconds:.2f} s, {len(corners)} corners", flush=True)
     data = msgspec.json.encode(profiles, enc_hook=lambda array: array.round(7).tolist())

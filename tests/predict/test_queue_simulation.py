@@ -173,6 +173,14 @@ def test_a_table_reaches_the_largest_batch_and_runs_on_beyond(largest: int) -> N
     np.testing.assert_allclose(got, 3 + 2 * wanted)
 
 
+def test_executions_are_erratic_only_beside_more_replicas_than_there_are_cores_for() -> None:
+    lanes = lanes_of([Lane(), Lane(replicas=2)])._replace(
+        calm_busy=np.array([1, 1]), crowded_jitter=np.array([3.0])
+    )
+    latency_s = simulate(np.array([0.0, 0.5, 10.0]), lanes, ONE, 0)
+    np.testing.assert_allclose(latency_s, [[1.0, 1.5, 1.0], [1.0, 3.0, 1.0]])
+
+
 def test_a_lane_is_the_same_alone_and_in_company() -> None:
     arrivals_s, jitter = poisson(1.5, 300), np.array([0.7, 1.0, 1.6])
     lanes = [Lane(), Lane(replicas=3, crowding=0.2), Lane(max_batch=4, timeout_s=1.0)]

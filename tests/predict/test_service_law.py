@@ -8,7 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autotune.outcome import Samples
-from autotune.predict.service_law import Corner, ServiceLaw, fit_law, mode_of, take_corners
+from autotune.predict.service_law import (
+    Corner,
+    ServiceLaw,
+    fit_law,
+    is_crowded,
+    mode_of,
+    take_corners,
+)
 from autotune.spec import RUNTIME_DEFAULT, ServingConfig, SessionShape
 
 SPREAD = np.array([0.8, 1.0, 1.0, 1.0, 1.4])
@@ -178,7 +185,34 @@ def test_a_profile_without_its_first_corner_is_refused() -> None:
 
 def test_jitter_is_relative_to_each_corners_median_and_sorted() -> None:
     law = fit_law(profile(4), 4)
-    np.testing.assert_allclose(law.jitter, np.sort(np.tile(SPREAD, len(profile(4)))))
+    crowded = [is_crowded(corner.shape, 4) for corner in profile(4)]
+    assert 0 < sum(crowded) < len(crowded)
+    np.testing.assert_allclose(law.jitter, np.sort(np.tile(SPREAD, crowded.count(False))))
+    np.testing.assert_allclose(law.crowded_jitter, np.sort(np.tile(SPREAD, sum(crowded))))
+
+
+def test_executions_are_as_erratic_as_those_seen_with_as_many_threads_to_a_core() -> None:
+    corners = profile(4)
+    wild = [
+        msgspec.structs.replace(one, seconds=one.median_s * np.array([0.2, 1.0, 5.0]))
+        if is_crowded(one.shape, 4)
+        else one
+        for one in corners
+    ]
+    law = fit_law(wild, 4)
+    assert law.jitter.max() == pytest.approx(SPREAD.max())
+    assert law.crowded_jitter.max() == pytest.approx(5.0)
+
+
+def test_replicas_are_calm_while_every_thread_has_a_core() -> None:
+    law = fit_law(profile(4), 4)
+    for config, busy in (
+        (ServingConfig(replicas=8, intra_op_threads=1), 4),
+        (ServingConfig(replicas=2, intra_op_threads=2), 2),
+        (ServingConfig(replicas=2, intra_op_threads=3), 1),
+        (ServingConfig(intra_op_threads=2, inter_op_threads=4, execution_mode="parallel"), 0),
+    ):
+        assert law.calm_busy(config, 4) == busy
 
 
 @pytest.mark.parametrize("cores", range(1, 33))

@@ -12,7 +12,7 @@ from autotune.spec import ModelSpec, ServingConfig, SessionShape, Slo
 from autotune.stages.context import Context
 from autotune.stages.events import Event, Said
 from autotune.stages.journal import Journal
-from autotune.stages.profile import CORNER_TRIES, as_seen, profile
+from autotune.stages.profile import CORNER_TRIES, Subject, as_seen, profile
 from autotune.stages.question import Deadline, Question
 from autotune.trial.bench import Bench
 from autotune.trial.wire import ClosedLoop
@@ -54,7 +54,7 @@ def profiled(bench: Bench) -> tuple[Corner, list[Event]]:
     )
     journal = Journal(question.slo)
     context = Context(question, bench, journal, Deadline(60), events.append)
-    corners = profile(context, INFO, CORES, None, largest_batch=8)
+    corners = profile(Subject(context, INFO, CORES), None, largest_batch=8)
     (crowded,) = [corner for corner in corners if corner.shape == CROWDED.session_shape]
     return crowded, events
 
