@@ -31,7 +31,7 @@ class Lanes(NamedTuple):
     engine_request_s: float = 0.0
     """Likewise, to each request of a batch."""
     calm_busy: Indices | None = None
-    """Busy replicas up to which there are as many cores as threads; None: any number."""
+    """Busy replicas up to which every spinning thread has a core; None: any number."""
     crowded_jitter: Samples | None = None
     """Sorted ratios of an execution to its median beside more; needed with `calm_busy`."""
 

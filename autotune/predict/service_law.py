@@ -80,7 +80,9 @@ class ServiceLaw(NamedTuple):
         )
 
     def calm_busy(self, config: ServingConfig, default_threads: int) -> int:
-        """Return how many busy replicas have a core for every thread."""
+        """Return how many busy replicas have a core for every thread that spins."""
+        if mode_of(config.session_shape) in ("no_spin", "parallel_no_spin"):
+            return config.replicas
         intra, own = self._threads(config.session_shape, default_threads)
         return max(self.cores, intra) // own
 

@@ -6,7 +6,8 @@ SPACE: `cpu:POINTS:MODEL`, `gpu:POINTS:MODEL` (machines on paper, the model draw
 recorded table's path. A strategy's task is the whole policy table. RRL searches all loads at
 once; a rival searches one load after the other, each with the same seed. What a rival asks for
 outside the lattice, or twice, is answered at once and costs nothing. A race ends when every load's
-answer is within `NEAR` of the best, or each load has had `--most` measurements.
+answer is within `NEAR` of the best, when each load has had `--most` measurements, or when RRL has
+been settled for `AFTERWARDS` measurements.
 
 `--live` measures on this machine, which must be the one that the table was recorded on: the table
 then only says what is true.
@@ -45,6 +46,8 @@ from search.spaces import (
 
 OURS = ("rrl", "rrl-safe", "rrl-no-prior", "rrl-fixed-regions")
 NEAR = 0.01
+AFTERWARDS = 20
+"""Measurements that RRL makes when it called itself settled, to see what else it would find."""
 NO_ANSWER = 1e9
 MAX_RISK = 0.05
 """Of `rrl-safe`, of missing the SLO."""
@@ -168,7 +171,8 @@ def _race_rrl(space: Space, raced: Raced, most: int) -> None:
         regret = max(_regret(space, load, points) for load, points in enumerate(best))
         violates = bool(space.violates[pair] != 0)
         raced.steps.append(Step(pair.load, clock.seconds, regret, violates))
-        if regret <= NEAR and (raced.settled_at is not None or count >= most):
+        settled_at = raced.settled_at
+        if settled_at is not None and (regret <= NEAR or count >= settled_at + AFTERWARDS):
             break
     raced.thinking_s = time.process_time() - started_s
 

@@ -264,8 +264,8 @@ class Table:
 def recorded(path: Path) -> Space:
     """Return a recorded table as a space.
 
-    The measurements of one seed at a load are the runs of one round: like those of a real search,
-    they all saw the same arrivals.
+    A measurement says what is true of a point, as in any race on a table: single runs differ by
+    more than a race could be decided by. What it takes, and the executions it shows, are a run's.
     """
     table = Table(path)
     made, profiles = table.made, read_profiles(path)
@@ -273,9 +273,9 @@ def recorded(path: Path) -> Space:
 
     def measure(seed: int, load: int, point: int) -> Reading:
         runs = table.runs[load, point]
-        number = (seed + load) % made.rounds
-        run = runs.get(number) or next(iter(runs.values()))
-        return Reading(run.value_s, run.lost, run.seconds, run.states)
+        run = runs.get((seed + load) % made.rounds) or next(iter(runs.values()))
+        value_s = float(table.true_s[load, point])
+        return Reading(value_s, value_s >= OVERLOADED * slo_s, run.seconds, run.states)
 
     def foresee(seed: int) -> Foresight:
         one = profiles[seed % len(profiles)]

@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 from flat import INFO, flat_law
 
+from autotune.outcome import Samples
 from autotune.predict.correction import Correction, as_states, corrected
 from autotune.predict.forecast import make_lanes
-from autotune.predict.predictor import Basis, Predictor
+from autotune.predict.predictor import UNMODELLED, Basis, Predictor
 from autotune.predict.queue_simulation import Lanes, batch_seconds
 from autotune.predict.service_law import ServiceLaw
 from autotune.spec import ServingConfig
@@ -49,6 +50,11 @@ def seen(lane: int, factor: float, busy: int = 1) -> list[ServiceState]:
     return [ServiceState(1, busy, factor * one_s, 100)]
 
 
+def by_the_law(one: Predictor) -> Samples:
+    """The doubt that is due to service times alone."""
+    return np.sqrt(one.doubt**2 - UNMODELLED**2)
+
+
 def test_sessions_seen_to_be_slower_are_predicted_slower_at_every_load_and_batch() -> None:
     one = predictor()
     before = one.predicted_s.copy()
@@ -71,8 +77,8 @@ def test_what_was_seen_is_doubted_less_than_what_was_not() -> None:
     assert not one.is_known.any()
     one.learn([(0, seen(0, 1.1))])
     assert list(one.is_known) == [True, True, False, False, False]
-    assert one.doubt[0, 0] < 0.12
-    assert one.doubt[0, 0] < one.doubt[0, 2] < one.doubt[0, 4]
+    assert by_the_law(one)[0, 0] < 0.12
+    assert UNMODELLED < one.doubt[0, 0] < one.doubt[0, 2] < one.doubt[0, 4]
 
 
 def test_a_law_found_right_is_doubted_less_elsewhere_and_one_found_wrong_more() -> None:
@@ -84,7 +90,7 @@ def test_a_law_found_right_is_doubted_less_elsewhere_and_one_found_wrong_more() 
 
 def test_doubt_is_greater_where_latency_answers_more_to_service_times() -> None:
     one = predictor((5.0, 45.0))
-    assert one.doubt[1, 0] > 1.5 * one.doubt[0, 0]
+    assert by_the_law(one)[1, 0] > 1.5 * by_the_law(one)[0, 0]
 
 
 def test_nothing_seen_changes_nothing() -> None:

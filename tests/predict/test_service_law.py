@@ -204,10 +204,11 @@ def test_executions_are_as_erratic_as_those_seen_with_as_many_threads_to_a_core(
     assert law.crowded_jitter.max() == pytest.approx(5.0)
 
 
-def test_replicas_are_calm_while_every_thread_has_a_core() -> None:
+def test_replicas_are_calm_while_every_thread_that_spins_has_a_core() -> None:
     law = fit_law(profile(4), 4)
     for config, busy in (
-        (ServingConfig(replicas=8, intra_op_threads=1), 4),
+        (ServingConfig(replicas=8, intra_op_threads=1), 8),
+        (ServingConfig(replicas=8, intra_op_threads=4, spinning=False), 8),
         (ServingConfig(replicas=2, intra_op_threads=2), 2),
         (ServingConfig(replicas=2, intra_op_threads=3), 1),
         (ServingConfig(intra_op_threads=2, inter_op_threads=4, execution_mode="parallel"), 0),
