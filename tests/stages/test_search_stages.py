@@ -338,7 +338,7 @@ def test_the_prediction_of_a_machine_that_follows_the_law_is_nearly_right() -> N
     assert error is not None
     assert error.p50 is not None
     assert error.profile_only is not None
-    assert 1 <= error.p50 < 1.15
+    assert 1 <= error.p50 < 1.3  # of pairs that the search doubted most
     assert 1 <= error.profile_only < 1.7  # a p99 of some 150 requests
     assert 1 <= error.objective < 1.3
 
