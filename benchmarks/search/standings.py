@@ -118,6 +118,8 @@ def _ratio(races: list[Raced]) -> str:
     if "rrl" not in medians or not rivals:
         return ""
     mine = [raced for raced in races if raced.strategy == "rrl"]
+    if not np.isfinite(medians["rrl"]).all():
+        return "RRL does not get there in the median."
     share = np.mean([np.isfinite(until(raced, NEAR[0])[0]) for raced in mine])
     parts = []
     for column, what in enumerate(("measurements", "seconds")):
