@@ -27,8 +27,12 @@ class SessionShape(Record, frozen=True):
     @property
     def threads_per_replica(self) -> int:
         """Threads that one running batch may occupy (the runtime's own choice counts as one)."""
+        return self.threads(1)
+
+    def threads(self, default_threads: int) -> int:
+        """Return the same where the runtime's own choice of intra-op threads is known."""
         inter = self.inter_op_threads if self.execution_mode == "parallel" else 1
-        return max(1, self.intra_op_threads) * max(1, inter)
+        return (self.intra_op_threads or default_threads) * max(1, inter)
 
 
 class ServingConfig(Record, frozen=True):

@@ -83,13 +83,13 @@ class ServiceLaw(NamedTuple):
         """Return how many busy replicas have a core for every thread that spins."""
         if mode_of(config.session_shape) in ("no_spin", "parallel_no_spin"):
             return config.replicas
-        intra, own = self._threads(config.session_shape, default_threads)
-        return max(self.cores, intra) // own
+        intra = config.intra_op_threads or default_threads
+        return max(self.cores, intra) // config.session_shape.threads(default_threads)
 
     def crowding(self, config: ServingConfig, default_threads: int, largest: int) -> Samples:
         """Return slow-down factors for 0 to `largest` busy replicas."""
         shape = config.session_shape
-        intra, own = self._threads(shape, default_threads)
+        intra, own = shape.intra_op_threads or default_threads, shape.threads(default_threads)
         demand = np.arange(largest + 1, dtype=np.float64) * own
         own_cores = min(own, self.cores)
         others = (np.minimum(demand, self.cores) - own_cores).clip(min=0)
@@ -98,11 +98,6 @@ class ServiceLaw(NamedTuple):
         # More intra-op threads than cores are slow already in the speed curve; inter-op are not.
         excess = np.maximum(demand / max(self.cores, intra), 1.0)
         return (1 + self.interference * others / room) * excess**gamma
-
-    def _threads(self, shape: SessionShape, default_threads: int) -> tuple[int, int]:
-        """Of a replica: intra-op, and in all."""
-        intra = shape.intra_op_threads or default_threads
-        return intra, intra * (shape.inter_op_threads if shape.execution_mode == "parallel" else 1)
 
 
 def mode_of(shape: SessionShape) -> Mode:

@@ -90,9 +90,8 @@ def observed(
 
 def cores_of(config: ServingConfig, ground: Ground) -> int:
     """Return how many cores a configuration may use at once."""
-    threads = config.intra_op_threads or ground.info.default_threads
-    inter = config.inter_op_threads if config.execution_mode == "parallel" else 1
-    return min(ground.cores, config.replicas * threads * inter)
+    threads = config.session_shape.threads(ground.info.default_threads)
+    return min(ground.cores, config.replicas * threads)
 
 
 def _cpu_s(ground: Ground) -> Samples:

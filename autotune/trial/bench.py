@@ -154,11 +154,9 @@ class Bench:
 
     def _open(self, shape: SessionShape) -> Child | Failed:
         """Return the child with these sessions, as the most recently used."""
-        if shape in self._children:
-            self._children.move_to_end(shape)
-            return self._children[shape]
         self._keep_profiled()
         if shape in self._children:
+            self._children.move_to_end(shape)
             return self._children[shape]
         self._make_room(shape)
         # Known from birth: an interrupt while it loads must find it here.
