@@ -129,6 +129,10 @@ class ServiceTimes(Record, frozen=True, tag="service_times", eq=False):
 
     seconds: Samples
     """Service time of each execution, pooled over the busy replicas."""
+    rest_s: Samples
+    """For how long the replica had nothing to do before each."""
+    others: Samples
+    """Replicas that were executing when each began."""
     cpu_s: float
     """CPU seconds of the whole serving process per execution."""
 

@@ -6,7 +6,7 @@ import msgspec
 import numpy as np
 from queueing import serve
 
-from autotune.outcome import Disturbance, Measured, Samples
+from autotune.outcome import Disturbance, Measured, Samples, ServiceTimes
 
 QUIET = Disturbance(
     seconds=1.0,
@@ -23,6 +23,12 @@ QUIET = Disturbance(
 )
 
 _UNIT = float(1 << 36)
+
+
+def times_of(seconds: Samples, cpu_s: float) -> ServiceTimes:
+    """Executions back to back, each beside no other."""
+    none = np.zeros(len(seconds))
+    return ServiceTimes(seconds=seconds, rest_s=none, others=none, cpu_s=cpu_s)
 
 
 def run_of(

@@ -40,6 +40,8 @@ def make_lanes(law: ServiceLaw, configs: Sequence[ServingConfig], info: ModelInf
         engine_request_s=info.engine_request_s,
         calm_busy=np.array([law.calm_busy(config, default_threads) for config in configs]),
         crowded_jitter=law.crowded_jitter,
+        rests_s=law.rests_s,
+        rests_as=np.array([law.rests_as(config) for config in configs]),
     )
 
 

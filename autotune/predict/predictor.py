@@ -10,16 +10,19 @@ from autotune.outcome import Samples
 from autotune.predict.correction import Correction, States, as_states, corrected, no_deviation
 from autotune.predict.forecast import QUANTILES, forecast
 from autotune.predict.queue_simulation import Indices, Lanes, batch_seconds
+from autotune.predict.rest import ALONE, BESIDE
 from autotune.predict.service_law import ServiceLaw
 from autotune.stats.service import ServiceState
 
 NUDGE = 0.2
 """Service times are made this much shorter (log) to see how latency answers: what is slower than
 thought matters less, since it is not chosen."""
-UNMODELLED = 0.4
+UNMODELLED = 0.2
 """Standard deviation (log) of latency by what no service time explains: on recorded tables of two
-real models, predictions of the likely best miss by 0.3 to 0.6, however well known their sessions.
+real models, predictions of the likely best miss by 0.1 to 0.4, however well known their sessions.
 """
+OWN = 0.5
+"""Of an execution at least, whatever it is thought to have lost by resting."""
 CHANGED = 0.01
 """A correction that moves service times by less (log) is not worth simulating again."""
 WITHIN_REACH = 4.0
@@ -113,7 +116,9 @@ class Predictor:
         """Average with what was seen of the state before, on the scale of the law's errors."""
         basis, shape = self._basis, int(self._basis.shapes[lane])
         others = max(1, int(basis.lanes.replicas[lane]) - 1)
-        ratio = float(np.log(state.median_s / _law_s(basis.lanes, lane, state)))
+        # What it costs to have rested is known apart, and not the sessions' own.
+        own_s = max(state.median_s - _rest_s(basis.lanes, lane, state), OWN * state.median_s)
+        ratio = float(np.log(own_s / _law_s(basis.lanes, lane, state)))
         key, count = (shape, state.batch_size, state.busy), state.executions
         if key in self._states:
             known = self._states[key]
@@ -179,6 +184,13 @@ def _law_s(lanes: Lanes, lane: int, state: ServiceState) -> float:
     return float(alone_s * lanes.crowding[lane, busy])
 
 
+def _rest_s(lanes: Lanes, lane: int, state: ServiceState) -> float:
+    if lanes.rests_s is None or lanes.rests_as is None:
+        return 0.0
+    w_s = lanes.rests_s[lanes.rests_as[lane], BESIDE if state.busy > 1 else ALONE]
+    return state.rested * float(np.median(w_s))
+
+
 def _only(lanes: Lanes, points: Indices) -> Lanes:
     return lanes._replace(
         replicas=lanes.replicas[points],
@@ -187,6 +199,7 @@ def _only(lanes: Lanes, points: Indices) -> Lanes:
         alone_s=lanes.alone_s[points],
         crowding=lanes.crowding[points],
         calm_busy=None if lanes.calm_busy is None else lanes.calm_busy[points],
+        rests_as=None if lanes.rests_as is None else lanes.rests_as[points],
     )
 
 

@@ -12,6 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from autotune.outcome import Samples
+from autotune.predict.rest import DRAWS
+from autotune.stats.service import rested
 
 Indices = npt.NDArray[np.int64]
 
@@ -34,6 +36,10 @@ class Lanes(NamedTuple):
     """Busy replicas up to which every spinning thread has a core; None: any number."""
     crowded_jitter: Samples | None = None
     """Sorted ratios of an execution to its median beside more; needed with `calm_busy`."""
+    rests_s: Samples | None = None
+    """What an execution costs after a rest, see `fit_rests`; None: nothing."""
+    rests_as: Indices | None = None
+    """Which row of `rests_s` holds; needed with it."""
 
 
 def table_sizes(largest: int) -> Samples:
@@ -73,6 +79,7 @@ def simulate(arrivals_s: Samples, lanes: Lanes, jitter: Samples, seed: int) -> S
     if lanes.calm_busy is not None and lanes.crowded_jitter is not None:
         calm_busy = lanes.calm_busy
         crowded = np.random.default_rng(seed).choice(lanes.crowded_jitter, count)
+    rest_draws = np.random.default_rng((seed, 1)).integers(DRAWS, size=count)
     # Replicas that a lane does not have are never free.
     free_s = np.where(np.arange(most) < lanes.replicas[:, None], 0.0, np.inf)
     padded = np.append(arrivals_s, np.inf)
@@ -94,6 +101,9 @@ def simulate(arrivals_s: Samples, lanes: Lanes, jitter: Samples, seed: int) -> S
         number = batch[live]
         drawn = np.where(busy > calm_busy[live], crowded[number], draws[number])
         service_s *= lanes.crowding[live, busy] * drawn
+        if lanes.rests_s is not None and lanes.rests_as is not None:
+            w_s = lanes.rests_s[lanes.rests_as[live], (busy > 1).astype(int), rest_draws[number]]
+            service_s += w_s * rested(begun_s - free_s[live, replica])
         service_s += busy * (lanes.engine_batch_s + lanes.engine_request_s * (past - start))
         done_s = begun_s + service_s
         free_s[live, replica] = done_s

@@ -21,6 +21,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from autotune.outcome import Samples
+from autotune.predict.rest import SLEEPING, SPINNING, Paced, Steady, fit_rests
 from autotune.spec import Record, ServingConfig, SessionShape
 
 Mode = Literal["spin", "no_spin", "parallel_spin", "parallel_no_spin"]
@@ -67,6 +68,8 @@ class ServiceLaw(NamedTuple):
     """Sorted ratios of executions to their corner's median, where every thread had a core."""
     crowded_jitter: Samples
     """Likewise, where it had not: spinning threads that share cores are erratic."""
+    rests_s: Samples
+    """What an execution costs after a rest, see `fit_rests`."""
 
     def batch_s(self, config: ServingConfig, default_threads: int, sizes: Samples) -> Samples:
         """Return seconds of lone batches of these sizes."""
@@ -79,9 +82,13 @@ class ServiceLaw(NamedTuple):
             one_s * _grown(sizes, *few) ** (1 - share) * _grown(sizes, *many) ** share
         )
 
+    def rests_as(self, config: ServingConfig) -> int:
+        """Return which row of `rests_s` a configuration follows."""
+        return SPINNING if _spins(config.session_shape) else SLEEPING
+
     def calm_busy(self, config: ServingConfig, default_threads: int) -> int:
         """Return how many busy replicas have a core for every thread that spins."""
-        if mode_of(config.session_shape) in ("no_spin", "parallel_no_spin"):
+        if not _spins(config.session_shape):
             return config.replicas
         intra = config.intra_op_threads or default_threads
         return max(self.cores, intra) // config.session_shape.threads(default_threads)
@@ -106,6 +113,10 @@ def mode_of(shape: SessionShape) -> Mode:
         return "parallel_spin" if shape.spinning else "parallel_no_spin"
     spins = shape.spinning and shape.intra_op_threads != 1
     return "spin" if spins else "no_spin"
+
+
+def _spins(shape: SessionShape) -> bool:
+    return mode_of(shape) in ("spin", "parallel_spin")
 
 
 def take_corners(
@@ -135,8 +146,13 @@ def take_corners(
     return corners
 
 
-def fit_law(corners: Sequence[Corner], cores: int) -> ServiceLaw:
+def fit_law(corners: Sequence[Corner], cores: int, paced: Sequence[Paced] = ()) -> ServiceLaw:
     """Fit the law to what `take_corners` measured; what was not measured is neutral.
+
+    Args:
+        corners: back to back.
+        cores: that may be used.
+        paced: corners with pauses, of sessions among these.
 
     Raises:
         ValueError: the first corner (one thread, alone) is missing.
@@ -175,7 +191,13 @@ def fit_law(corners: Sequence[Corner], cores: int) -> ServiceLaw:
         },
         jitter=_jitter(calm),
         crowded_jitter=_jitter(crowded or calm),
+        rests_s=fit_rests([(one, _steady(one.shape, corners, alone)) for one in paced]),
     )
+
+
+def paced_shapes(cores: int) -> list[SessionShape]:
+    """Return the sessions that are worth a corner with pauses: of threads that sleep or spin."""
+    return [_shape(1, cores, spinning=cores > 1), _shape(cores, 1, spinning=False)]
 
 
 def is_crowded(shape: SessionShape, cores: int) -> bool:
@@ -196,6 +218,17 @@ def _corner_shapes(cores: int) -> list[SessionShape]:
 def _tells_growth(shape: SessionShape, cores: int) -> bool:
     """Whether batches of these sessions are measured: one thread's, and all cores'."""
     return shape in (_shape(1, 1, spinning=False), _shape(1, cores, spinning=cores > 1))
+
+
+def _steady(
+    shape: SessionShape, corners: Sequence[Corner], alone: dict[tuple[Mode, int], float]
+) -> Steady:
+    """Medians of the same sessions back to back: one replica, and all of them."""
+    all_busy_s = next(
+        corner.median_s for corner in corners if corner.shape == shape and corner.batch_size == 1
+    )
+    alone_s = alone.get((mode_of(shape), shape.intra_op_threads), all_busy_s)
+    return Steady(alone_s, all_busy_s)
 
 
 def _shape(replicas: int, threads: int, spinning: bool, inter: int = 1) -> SessionShape:

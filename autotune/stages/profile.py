@@ -11,7 +11,9 @@ from scipy.special import ndtr
 from autotune.errors import MeasureError
 from autotune.outcome import Failed, ModelInfo, Samples, ServiceTimes
 from autotune.predict.predictor import Predictor
-from autotune.predict.service_law import Corner, is_crowded, take_corners
+from autotune.predict.queue_simulation import batch_seconds
+from autotune.predict.rest import Paced
+from autotune.predict.service_law import Corner, is_crowded, paced_shapes, take_corners
 from autotune.space.feasible import infeasible_because
 from autotune.spec import ServingConfig, SessionShape
 from autotune.stages import events
@@ -22,6 +24,10 @@ from autotune.trial.wire import ClosedLoop
 
 CORNER_S = 0.2
 CORNER_MIN_RUNS = 5
+PACED_S, PAUSE_S = 0.5, 0.006
+SLOW_S = 0.1
+"""A model so slow does not notice what a rest costs."""
+PACED_TIMEOUT_S = 60.0
 CORNER_TRIES = 2
 """At once; what stays disturbed is tried once more when all others were."""
 DISTURBED_WORTH = 1
@@ -32,6 +38,8 @@ STEADY_SPREAD = 1.25
 """Between the quartiles of a corner's runs; more is a disturbance, or deserves a second look."""
 REFINED = 4
 """Most sessions that are profiled because the answer depends on them."""
+LONGEST_REFINED_S = 0.2
+"""Full batches that take longer are not."""
 SENSITIVE = 0.1
 """Chance of being the best at some load from which on sessions are worth a corner of their own."""
 
@@ -44,18 +52,30 @@ class Subject(NamedTuple):
     cores: int
 
 
-def profile(on: Subject, memory_bytes: int | None, largest_batch: int) -> list[Corner]:
+class Profile(NamedTuple):
+    """What was measured."""
+
+    corners: list[Corner]
+    paced: list[Paced]
+
+
+def profile(on: Subject, memory_bytes: int | None, largest_batch: int) -> Profile:
     """Measure the corners that fit the memory, with batches up to the largest of interest.
 
     Raises:
         MeasureError: not even one thread alone could be profiled.
     """
 
+    paced = []
+
     def measure(shape: SessionShape, busy: int, batch_size: int) -> Corner | None:
         if infeasible_because(shape, on.info.footprint_bytes, memory_bytes) is not None:
             return None
         corner = _corner(on, shape, busy, batch_size)
         if isinstance(corner, Corner):
+            slow = corner.median_s > SLOW_S
+            if shape in paced_shapes(on.cores) and batch_size == 1 and not slow:
+                paced.extend(_paced(on, shape))
             return corner
         if (busy, shape.threads_per_replica, batch_size) == (1, 1, 1):
             raise MeasureError(
@@ -65,7 +85,27 @@ def profile(on: Subject, memory_bytes: int | None, largest_batch: int) -> list[C
 
     longest_s = on.context.question.slo.latency_ms / 1e3
     corners = take_corners(on.cores, largest_batch, longest_s, measure)
-    return [corner if corner.steady else _again(on, corner) for corner in corners]
+    corners = [corner if corner.steady else _again(on, corner) for corner in corners]
+    return Profile(corners, paced)
+
+
+def _paced(on: Subject, shape: SessionShape) -> list[Paced]:
+    """Measure the corner with pauses of sessions that stand; empty where that fails."""
+    request = ClosedLoop(
+        busy=shape.replicas,
+        batch_size=1,
+        duration_s=PACED_S,
+        min_runs=CORNER_MIN_RUNS,
+        pause_s=PAUSE_S,
+    )
+    sample = on.context.bench.service_times(shape, request, PACED_TIMEOUT_S)
+    label = f"{_label(shape, shape.replicas, 1)}, with pauses"
+    if isinstance(sample, Failed):
+        on.context.observe(Said(text=f"profile: {label} failed ({sample.kind}): {sample.detail}"))
+        return []
+    median_ms = 1e3 * float(np.median(sample.seconds))
+    on.context.observe(events.Profiled(label=label, median_ms=median_ms))
+    return [Paced(shape=shape, seconds=sample.seconds, rest_s=sample.rest_s, others=sample.others)]
 
 
 def _again(on: Subject, corner: Corner) -> Corner:
@@ -82,9 +122,23 @@ def _again(on: Subject, corner: Corner) -> Corner:
 def refine(on: Subject, configs: Sequence[ServingConfig], predictor: Predictor) -> None:
     """Profile sessions that may well be the best somewhere and were not profiled, likeliest first.
 
-    All their replicas are kept busy: how they share the machine is what the law knows least of.
-    They stay open, for they are likely to be measured.
+    All their replicas are kept busy, with single requests and with full batches: how they share the
+    machine is what the law knows least of. They stay open, for they are likely to be measured.
     """
+
+    def measure(shape: SessionShape, batch_size: int) -> Corner | None:
+        corner = _corner(on, shape, shape.replicas, batch_size, keep=True)
+        return corner if isinstance(corner, Corner) else None
+
+    refine_with(measure, configs, predictor)
+
+
+def refine_with(
+    measure: Callable[[SessionShape, int], Corner | None],
+    configs: Sequence[ServingConfig],
+    predictor: Predictor,
+) -> None:
+    """Do what `refine` does, by any means of measuring; None: that failed."""
     tried: set[SessionShape] = set()
     for _ in range(REFINED):
         chances = chances_of_best(predictor)
@@ -94,9 +148,11 @@ def refine(on: Subject, configs: Sequence[ServingConfig], predictor: Predictor) 
             return
         shape = configs[point].session_shape
         tried.add(shape)
-        corner = _corner(on, shape, shape.replicas, 1, keep=True)
-        if isinstance(corner, Corner):
-            predictor.learn([(point, [_state(corner)])])
+        full = configs[point].max_batch_size
+        full_s = float(batch_seconds(predictor.lanes.alone_s, np.array(point), full))
+        for size in sorted({1, full}) if full_s <= LONGEST_REFINED_S else [1]:
+            if (corner := measure(shape, size)) is not None:
+                predictor.learn([(point, [_state(corner)])])
 
 
 def chances_of_best(predictor: Predictor) -> Samples:

@@ -87,8 +87,8 @@ def survey(context: Context) -> Ground:
     observe(Started(step="profiling"))
     largest_batch = max(axes.max_batch_sizes)
     subject = Subject(context, info, cores)
-    corners = profile(subject, memory_bytes, largest_batch)
-    law = fit_law(corners, cores)
+    corners, paced = profile(subject, memory_bytes, largest_batch)
+    law = fit_law(corners, cores, paced)
     if question.budget_s is None:
         deadline.extend(default_budget_s(law.base_s))
     observe(Started(step="predicting"))

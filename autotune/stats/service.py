@@ -7,6 +7,10 @@ import numpy as np
 
 from autotune.outcome import Measured, Samples
 
+REST_S = 0.003
+"""After which a replica with nothing to do has lost most of what makes it fast: on two virtual
+cores an execution took 0.05, 0.1, 0.4 and 0.7 ms longer after 0.5, 1, 3 and 10 ms."""
+
 
 class Executions(NamedTuple):
     """Batches that were executed, arrays of shape (batches,)."""
@@ -15,6 +19,8 @@ class Executions(NamedTuple):
     busy: Samples
     """Replicas executing when the batch began, its own included."""
     seconds: Samples
+    rest_s: Samples
+    """For how long the replica had nothing to do before."""
 
 
 class ServiceState(NamedTuple):
@@ -24,6 +30,13 @@ class ServiceState(NamedTuple):
     busy: int
     median_s: float
     executions: int
+    rested: float = 0.0
+    """Mean of `rested` over them."""
+
+
+def rested(rest_s: Samples) -> Samples:
+    """Return what share of its speed to lose a replica has lost after seconds of rest."""
+    return np.asarray(-np.expm1(-np.maximum(rest_s, 0.0) / REST_S))
 
 
 def executions_of(runs: Sequence[Measured]) -> Executions:
@@ -34,22 +47,26 @@ def executions_of(runs: Sequence[Measured]) -> Executions:
 
 def _executions(run: Measured) -> Executions:
     together = np.stack([run.started_s, run.finished_s, run.batch_size], axis=1)
-    started_s, finished_s, batch_size = np.unique(together, axis=0).T
+    found, first = np.unique(together, axis=0, return_index=True)
+    started_s, finished_s, batch_size = found.T
     begun = np.arange(1, len(started_s) + 1)
     ended = np.searchsorted(np.sort(finished_s), started_s, side="right")
-    return Executions(batch_size, (begun - ended).astype(float), finished_s - started_s)
+    busy = (begun - ended).astype(float)
+    return Executions(batch_size, busy, finished_s - started_s, started_s - run.ready_s[first])
 
 
 def service_states(executions: Executions) -> list[ServiceState]:
     """Return the states that occurred, most frequent first."""
     states = np.stack([executions.batch_size, executions.busy], axis=1)
     found, of, counts = np.unique(states, axis=0, return_inverse=True, return_counts=True)
+    share = rested(executions.rest_s)
     return [
         ServiceState(
             int(found[i, 0]),
             int(found[i, 1]),
             float(np.median(executions.seconds[of.ravel() == i])),
             int(counts[i]),
+            float(np.mean(share[of.ravel() == i])),
         )
         for i in np.argsort(-counts, kind="stable")
     ]

@@ -1,6 +1,7 @@
 """The sessions that are open in a child process, and what can be done with them."""
 
 import gc
+import random
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -19,7 +20,7 @@ from autotune.models.onnx_model import as_infer, declared, open_session
 from autotune.models.output_check import how_batch_differs, how_outputs_differ, sizes_to_check
 from autotune.models.sample_inputs import RequestMix, make_request_mix
 from autotune.models.saved_outputs import SavedOutputs
-from autotune.outcome import ServiceTimes
+from autotune.outcome import Samples, ServiceTimes
 from autotune.probes.disturbance import between, read_counters
 from autotune.probes.energy import energy_uj, joules_between
 from autotune.probes.memory import peak_memory_bytes
@@ -127,21 +128,20 @@ class Sessions:
         return [stack(self._requests(kind, size)) for kind in range(len(self.mix.weights))]
 
     def closed_loop(self, request: wire.ClosedLoop) -> ServiceTimes:
-        """Execute batches back to back, kinds of requests by weight."""
+        """Execute batches, kinds of requests by weight."""
         self.warm(request.batch_size)
         batches, weights = self._batches(request.batch_size), self.mix.weights
         turns = draw_samples(range(len(weights)), weights, MIX_PERIOD, (0,))
         inputs = [batches[kind] for kind in turns]
         barrier = threading.Barrier(request.busy)
         cpu_before_s = cpu_seconds()
-        seconds = _together(
+        spans_s = _together(
             [
-                partial(_repeat, infer, inputs, request, barrier)
-                for infer in self.infers[: request.busy]
+                partial(_repeat, infer, inputs, request, barrier, replica)
+                for replica, infer in enumerate(self.infers[: request.busy])
             ]
         )
-        pooled = np.concatenate(seconds)
-        return ServiceTimes(seconds=pooled, cpu_s=(cpu_seconds() - cpu_before_s) / len(pooled))
+        return _service_times(spans_s, cpu_seconds() - cpu_before_s)
 
     def open_loop(self, trial: TrialSpec) -> wire.Served:
         """Serve a schedule; the times of its requests are in the log.
@@ -196,18 +196,38 @@ def _warm(infer: Infer, inputs: Tensors) -> None:
 
 
 def _repeat(
-    infer: Infer, batches: Sequence[Tensors], request: wire.ClosedLoop, barrier: threading.Barrier
-) -> list[float]:
-    times: list[float] = []
-    turns = cycle(batches)
+    infer: Infer,
+    batches: Sequence[Tensors],
+    request: wire.ClosedLoop,
+    barrier: threading.Barrier,
+    seed: int,
+) -> Samples:
+    """Return when each execution began and ended, shape (executions, 2)."""
+    spans_s: list[tuple[float, float]] = []
+    turns, pauses = cycle(batches), random.Random(seed)
     barrier.wait()
     deadline_s = time.perf_counter() + request.duration_s
-    while len(times) < request.min_runs or time.perf_counter() < deadline_s:
+    while len(spans_s) < request.min_runs or time.perf_counter() < deadline_s:
         inputs = next(turns)
+        if request.pause_s:
+            time.sleep(pauses.expovariate(1 / request.pause_s))
         started_s = time.perf_counter()
         infer(inputs)
-        times.append(time.perf_counter() - started_s)
-    return times
+        spans_s.append((started_s, time.perf_counter()))
+    return np.array(spans_s)
+
+
+def _service_times(spans_s: Sequence[Samples], cpu_s: float) -> ServiceTimes:
+    started_s, ended_s = np.concatenate(spans_s).T
+    rest_s = [own[:, 0] - np.append(own[0, 0], own[:-1, 1]) for own in spans_s]
+    begun = np.searchsorted(np.sort(started_s), started_s, side="right")
+    ended = np.searchsorted(np.sort(ended_s), started_s, side="right")
+    return ServiceTimes(
+        seconds=ended_s - started_s,
+        rest_s=np.concatenate(rest_s),
+        others=(begun - ended - 1).astype(float),
+        cpu_s=cpu_s / len(started_s),
+    )
 
 
 def _together(calls: Sequence[Callable[[], T]]) -> list[T]:

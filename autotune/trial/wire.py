@@ -27,12 +27,17 @@ class Open(Record, frozen=True, tag="open"):
 
 
 class ClosedLoop(Record, frozen=True, tag="closed_loop"):
-    """Execute batches back to back on `busy` replicas. Answered by `ServiceTimes`."""
+    """Execute batches on `busy` replicas, back to back or with pauses.
+
+    Answered by `ServiceTimes`.
+    """
 
     busy: int
     batch_size: int
     duration_s: float
     min_runs: int
+    pause_s: float = 0.0
+    """Before each execution: exponentially distributed with this mean."""
 
 
 class OpenLoop(Record, frozen=True, tag="open_loop"):

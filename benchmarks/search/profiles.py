@@ -12,6 +12,7 @@ import msgspec
 import numpy as np
 
 from autotune import model_file
+from autotune.predict.rest import Paced
 from autotune.predict.service_law import Corner
 from autotune.probes.cores import usable_cores
 from autotune.space.axes import MAX_BATCH_SIZE
@@ -30,6 +31,7 @@ class Profile(Record, frozen=True):
     seconds: float
     """That it took, starting its process included."""
     corners: list[Corner]
+    paced: list[Paced]
 
 
 def read_profiles(table: Path) -> list[Profile]:
@@ -58,9 +60,10 @@ def main() -> None:
             info = bench.inspect()
             started_s = time.monotonic()
             subject = Subject(_context(spec, bench), info, usable_cores().usable)
-            corners = profile(subject, None, MAX_BATCH_SIZE)
-            profiles.append(Profile(seconds=time.monotonic() - started_s, corners=corners))
-            print(f"{profiles[-1].seconds:.2f} s, {len(corners)} corners", flush=True)
+            corners, paced = profile(subject, None, MAX_BATCH_SIZE)
+            seconds = time.monotonic() - started_s
+            profiles.append(Profile(seconds=seconds, corners=corners, paced=paced))
+            print(f"{seconds:.2f} s, {len(corners)} and {len(paced)} corners", flush=True)
     data = msgspec.json.encode(profiles, enc_hook=lambda array: array.round(7).tolist())
     given.table.with_suffix(".profiles.json").write_bytes(data + b"\n")
 

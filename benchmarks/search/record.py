@@ -62,7 +62,8 @@ COLUMNS = [
     "cpu_ms",
     "service",
 ]
-"""`service`: typical executions as `batch size,busy replicas,median ms,count`, joined by `;`."""
+"""`service`: typical executions, split by `;`: batch size, busy replicas, median ms, count, rested.
+"""
 
 
 class Recorded(Record, frozen=True):
@@ -207,6 +208,7 @@ def _measure(
         round(1e3 * outcome.cpu_s / max(1, outcome.served), 4),
         ";".join(
             f"{state.batch_size},{state.busy},{1e3 * state.median_s:.4f},{state.executions}"
+            f",{state.rested:.2f}"
             for state in service_states(executions_of([outcome]))[:MOST_STATES]
         ),
     ]

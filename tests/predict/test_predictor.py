@@ -10,6 +10,7 @@ from autotune.predict.correction import Correction, as_states, corrected
 from autotune.predict.forecast import make_lanes
 from autotune.predict.predictor import UNMODELLED, Basis, Predictor
 from autotune.predict.queue_simulation import Lanes, batch_seconds
+from autotune.predict.rest import DRAWS
 from autotune.predict.service_law import ServiceLaw
 from autotune.spec import ServingConfig
 from autotune.stats.service import ServiceState
@@ -158,3 +159,17 @@ def test_corrected_lanes_take_as_long_as_was_seen() -> None:
     ):
         ratio = batch_s(found, lane, size, busy) / batch_s(lanes, lane, size, busy)
         assert ratio == pytest.approx(factor, rel=0.08), (lane, size, busy)
+
+
+def test_what_resting_costs_is_not_taken_for_slow_sessions() -> None:
+    lanes, law = lanes_and_law()
+    rests_s = np.full((2, 2, DRAWS), 0.004)
+    lanes = lanes._replace(rests_s=rests_s, rests_as=np.zeros(len(CONFIGS), dtype=np.int64))
+    arrivals_s = np.cumsum(np.random.default_rng(0).exponential(0.1, 800))
+    one = Predictor(Basis(lanes, law, SHAPES, PLACES, [arrivals_s], 0.95))
+    before = one.predicted_s.copy()
+    alone_s = float(lanes.alone_s[0, 0])
+    one.learn([(0, [ServiceState(1, 1, alone_s + 0.9 * 0.004, 1000, rested=0.9)])])
+    np.testing.assert_allclose(one.predicted_s, before, rtol=0.02)
+    one.learn([(0, [ServiceState(1, 1, alone_s + 0.004, 10_000, rested=0.0)])])
+    assert one.predicted_s[0, 0] > 1.05 * before[0, 0]

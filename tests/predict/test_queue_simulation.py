@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from autotune.outcome import Samples
 from autotune.predict.queue_simulation import Lanes, batch_seconds, simulate, table_sizes
+from autotune.predict.rest import ALONE, BESIDE, DRAWS, SLEEPING, SPINNING
 
 ONE = np.array([1.0])
 SIZES = table_sizes(8)
@@ -179,6 +180,20 @@ def test_executions_are_erratic_only_beside_more_replicas_than_there_are_cores_f
     )
     latency_s = simulate(np.array([0.0, 0.5, 10.0]), lanes, ONE, 0)
     np.testing.assert_allclose(latency_s, [[1.0, 1.5, 1.0], [1.0, 3.0, 1.0]])
+
+
+def test_a_replica_that_rested_takes_longer_and_by_whom_it_begins_beside() -> None:
+    alone_s, beside_s = 0.25, 0.75
+    rests_s = np.zeros((2, 2, DRAWS))
+    rests_s[SLEEPING, ALONE], rests_s[SLEEPING, BESIDE] = alone_s, beside_s
+    lanes = lanes_of([Lane(), Lane(replicas=2), Lane()])._replace(
+        rests_s=rests_s, rests_as=np.array([SLEEPING, SLEEPING, SPINNING])
+    )
+    latency_s = simulate(np.array([10.0, 10.5, 30.0]), lanes, ONE, 0)
+    rested_s = 1 + alone_s
+    np.testing.assert_allclose(latency_s[0], [rested_s, rested_s - 0.5 + 1, rested_s])
+    np.testing.assert_allclose(latency_s[1], [rested_s, 1 + beside_s, rested_s])
+    np.testing.assert_allclose(latency_s[2], [1.0, 1.5, 1.0])
 
 
 def test_a_lane_is_the_same_alone_and_in_company() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import pytest
-from made import run_of
+from made import run_of, times_of
 from scripted import ScriptedBench, disturbed_by
 
 from autotune import config_file
@@ -110,7 +110,7 @@ class QueueBench(ScriptedBench):
     def service_times(
         self, shape: SessionShape, request: ClosedLoop, timeout_s: float, keep: bool = False
     ) -> ServiceTimes | Failed:
-        return ServiceTimes(seconds=np.full(20, 0.01), cpu_s=0.01)
+        return times_of(np.full(20, 0.01), 0.01)
 
 
 def searched(bench: QueueBench) -> TunedFile:

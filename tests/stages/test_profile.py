@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 from flat import CORES, INFO
+from made import times_of
 
 from autotune.outcome import ServiceTimes
 from autotune.predict.service_law import Corner
@@ -32,12 +33,13 @@ class StarvedBench(Bench):
     def service_times(
         self, shape: SessionShape, request: ClosedLoop, timeout_s: float, keep: bool = False
     ) -> ServiceTimes:
-        self.asked.append((shape, request.batch_size))
+        if request.pause_s == 0:
+            self.asked.append((shape, request.batch_size))
         if shape == CROWDED.session_shape and self.left > 0:
             self.left -= 1
-            return ServiceTimes(seconds=np.full(20, STARVED_S), cpu_s=ALONE_S)
+            return times_of(np.full(20, STARVED_S), ALONE_S)
         seconds_s = ALONE_S * request.batch_size
-        return ServiceTimes(seconds=np.full(20, seconds_s), cpu_s=seconds_s)
+        return times_of(np.full(20, seconds_s), seconds_s)
 
 
 def profiled(bench: Bench) -> tuple[Corner, list[Event]]:
@@ -54,7 +56,7 @@ def profiled(bench: Bench) -> tuple[Corner, list[Event]]:
     )
     journal = Journal(question.slo)
     context = Context(question, bench, journal, Deadline(60), events.append)
-    corners = profile(Subject(context, INFO, CORES), None, largest_batch=8)
+    corners, _ = profile(Subject(context, INFO, CORES), None, largest_batch=8)
     (crowded,) = [corner for corner in corners if corner.shape == CROWDED.session_shape]
     return crowded, events
 

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
-from made import run_of
+from made import run_of, times_of
 
 from autotune.arrivals import Traffic
 from autotune.config_file import TunedFile
@@ -71,7 +71,7 @@ class SyntheticBench(Bench):
         self, shape: SessionShape, request: ClosedLoop, timeout_s: float, keep: bool = False
     ) -> ServiceTimes | Failed:
         seconds = np.full(20, self.service_s(shape.intra_op_threads or CORES, request.busy))
-        return ServiceTimes(seconds=seconds, cpu_s=float(seconds[0]))
+        return times_of(seconds, float(seconds[0]))
 
     def service_s(self, threads: int, busy: int) -> float:
         return {1: 0.010, 2: 0.006}[min(threads, 2)] * max(1.0, busy * threads / CORES)
@@ -148,7 +148,7 @@ def run(
 
 
 def test_the_winner_changes_with_load_and_the_gain_is_proven() -> None:
-    tuned, _ = run([20, 130], SyntheticBench())
+    tuned, _ = run([20, 130], SyntheticBench(), slo_ms=65)
     low, high = tuned.policy
     assert low.config == RUNTIME_DEFAULT
     assert low.gain is None

@@ -1,8 +1,9 @@
 import msgspec
 import numpy as np
+import pytest
 from made import run_of
 
-from autotune.stats.service import executions_of, service_states
+from autotune.stats.service import REST_S, executions_of, rested, service_states
 
 
 def test_batches_are_told_apart_and_counted_once() -> None:
@@ -37,6 +38,19 @@ def test_states_are_the_typical_execution_most_frequent_first() -> None:
     assert (first.batch_size, first.busy, first.executions) == (1, 1, 6)
     assert (second.batch_size, second.executions) == (2, 4)
     np.testing.assert_allclose([first.median_s, second.median_s], [0.2, 0.6])
+
+
+def test_states_say_how_rested_replicas_were() -> None:
+    run = msgspec.structs.replace(
+        run_of([0.1] * 2),
+        ready_s=np.array([0.0, 0.9]),
+        started_s=np.array([0.0, 1.0]),
+        finished_s=np.array([0.9, 1.9]),
+    )
+    np.testing.assert_allclose(executions_of([run]).rest_s, [0.0, 0.1])
+    (state,) = service_states(executions_of([run]))
+    assert state.rested == pytest.approx(0.5, abs=1e-9)
+    np.testing.assert_allclose(rested(np.array([0.0, REST_S, 9.0])), [0, 1 - np.exp(-1), 1])
 
 
 def test_no_runs_served_nothing() -> None:

@@ -6,6 +6,7 @@ import threading
 import time
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -195,6 +196,22 @@ def test_service_times_come_from_every_busy_replica(mlp: Path) -> None:
     assert isinstance(sample, ServiceTimes)
     assert len(sample.seconds) >= 6
     assert (sample.seconds > 0).all()
+
+
+def test_pauses_are_kept_and_said_with_what_ran_beside(mlp: Path) -> None:
+    pause_s = 0.004
+    request = ClosedLoop(busy=2, batch_size=1, duration_s=0.3, min_runs=20, pause_s=pause_s)
+    with Bench(ModelSpec(path=str(mlp))) as bench:
+        paced = bench.service_times(TWO.session_shape, request, timeout_s=30)
+        request = msgspec.structs.replace(request, pause_s=0.0)
+        steady = bench.service_times(TWO.session_shape, request, timeout_s=30)
+    assert isinstance(paced, ServiceTimes)
+    assert isinstance(steady, ServiceTimes)
+    assert pause_s / 2 < paced.rest_s.mean()
+    assert np.median(steady.rest_s) < pause_s / 10
+    assert len(paced.rest_s) == len(paced.others) == len(paced.seconds)
+    assert set(np.unique(paced.others)) <= {0.0, 1.0}
+    assert paced.others.mean() < steady.others.mean()
 
 
 def test_sessions_profiled_last_or_kept_stay_open_for_measurements(mlp: Path) -> None:

@@ -1,6 +1,7 @@
 import msgspec
 import numpy as np
 import pytest
+from made import times_of
 
 from autotune.outcome import ServiceTimes
 from autotune.spec import ModelSpec, ServingConfig
@@ -16,7 +17,7 @@ def test_requests_survive_the_pipe() -> None:
 
 
 def test_samples_survive_the_pipe_to_the_bit() -> None:
-    reply = ServiceTimes(seconds=np.random.default_rng(0).random(50), cpu_s=0.5)
+    reply = times_of(np.random.default_rng(0).random(50), 0.5)
     back = wire.decode_reply(wire.encode(reply))
     assert isinstance(back, ServiceTimes)
     np.testing.assert_array_equal(back.seconds, reply.seconds)
@@ -24,7 +25,7 @@ def test_samples_survive_the_pipe_to_the_bit() -> None:
 
 
 def test_other_number_types_are_sent_as_floats() -> None:
-    sent = ServiceTimes(seconds=np.arange(3, dtype=np.float32)[::-1], cpu_s=0.0)  # type: ignore[arg-type]
+    sent = times_of(np.arange(3, dtype=np.float32)[::-1], 0.0)  # type: ignore[arg-type]
     back = wire.decode_reply(wire.encode(sent))
     assert isinstance(back, ServiceTimes)
     np.testing.assert_array_equal(back.seconds, [2.0, 1.0, 0.0])
