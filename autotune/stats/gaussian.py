@@ -57,6 +57,14 @@ class Gaussian:
         return np.asarray(self._fit @ known + normal @ cholesky(left))
 
 
+def log_capped_gain(z: Samples, most: Samples) -> Samples:
+    """Return the logarithm of E[min(max(0, z - N(0, 1)), most)], also where that underflows."""
+    gain, beyond = log_expected_gain(z), log_expected_gain(z - most)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        share = np.exp(np.minimum(0.0, beyond - gain))
+        return np.where(np.isneginf(beyond), gain, gain + np.log1p(-share))
+
+
 def log_expected_gain(z: Samples) -> Samples:
     """Return the logarithm of E[max(0, z - N(0, 1))], also where that underflows (Mockus 1975)."""
     far = z < -5

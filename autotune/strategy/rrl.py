@@ -41,9 +41,10 @@ load, w of a short fixed reach, and q their share, Beta(0.2, 0.8) beforehand,
     P(x works) = 1 - (q + sum_i w(x, x_i) f_i) / (1 + sum_i w(x, x_i))                       (6)
 
 **Choice.** The effect of a pair on the policy table is by how much it may lower its load's entry,
-m*, e being the smallest gain worth having (Mockus 1975; a limit has a belief of its own):
+m*, e being the smallest gain worth having (Mockus 1975; a limit has a belief of its own) and c the
+largest that is believed in: what is doubted by orders of magnitude is hardly better by as much.
 
-    A(x) = E[max(0, m* - e - value(x))] P(x works) P(x keeps the limit)                      (7)
+    A(x) = E[min(c, max(0, m* - e - value(x)))] P(x works) P(x keeps the limit)              (7)
 
 The pair of the largest A per second of measuring is next. A load's first entry is the pair expected
 to be best there, lowest loads first. Without a prediction a few well-spread pairs come before all.
@@ -62,22 +63,20 @@ from scipy.spatial.distance import cdist
 from scipy.special import ndtr
 
 from autotune.outcome import Samples
-from autotune.stats.gaussian import Gaussian, log_expected_gain
+from autotune.stats.gaussian import Gaussian, log_capped_gain
 from autotune.strategy.protocol import PRIOR_ERROR, Observation, Pair, Prediction, SearchSettings
 from autotune.strategy.shortlist import Indices, Shortlist, View, scaled
 
 BIAS, STRETCH = 0.3, 0.3
 """b and g of (3); without a prediction b is as large as values differ, and there is no g."""
 BLANK, BLANK_WEIGHT = 0.3, 2.0
-"""t of (3) without a prediction: how far values are presumed to differ, in measurements' worth;
-the rest is how far those seen do."""
+"""How far values differ, for t of (3) without a prediction: presumed, in measurements' worth."""
 UNSTATED = 0.1  # s of (3) to begin with, as a share of t
+MOST_GAIN = 0.5  # c of (7): a logarithm, or a share of m*
 STEP = 0.5  # (5): log of the factor by which a reach may change at once
-SWEEP = 40
-"""With more measurements than this, only one parameter a time takes its step: time is short."""
+SWEEP = 40  # (5): with more measurements, one parameter a time takes its step, for time is short
 FAILURE_REACH = 0.15  # (6): of the span of a knob
-JOINT, DRAWS = 256, 1000
-"""(8): pairs that are drawn together, and how often; the rest count by the sum of their chances."""
+JOINT, DRAWS = 256, 1000  # (8): pairs drawn together, and how often; of the rest chances are added
 
 
 class Rrl:
@@ -129,7 +128,8 @@ class Rrl:
             if (first := self._first_entry(load, view)) is not None:
                 return self._pair(first)
         with np.errstate(divide="ignore"):
-            effect = log_expected_gain(view.z) + np.log(view.deviation * view.promise)  # (7)
+            gain = log_capped_gain(view.z, view.most)
+            effect = gain + np.log(view.deviation * view.promise)  # (7)
         if cost_s is not None:
             effect = effect - np.log(cost_s.ravel()[view.pairs])
         return self._pair(view.pairs[np.argmax(effect)])
@@ -222,8 +222,9 @@ class Rrl:
             safe = np.ones(len(pairs), dtype=bool) if risk is None else keeps >= 1 - risk
             pairs, promise = pairs[safe], (promise * keeps)[safe]
         mean, deviation = self._value.at(pairs)
-        z = (self._targets()[pairs // self._shape[1]] - mean) / deviation
-        self._view = View(pairs, mean, deviation, promise, z)
+        target = self._targets()[pairs // self._shape[1]]
+        most = MOST_GAIN * (1.0 if self._settings.log_scale else np.abs(target)) / deviation
+        self._view = View(pairs, mean, deviation, promise, (target - mean) / deviation, most)
         return self._view
 
     def _first_entry(self, load: int, view: View) -> int | None:

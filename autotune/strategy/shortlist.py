@@ -32,6 +32,8 @@ class View(NamedTuple):
     """Chance that it works and keeps the limit."""
     z: Samples
     """Deviations by which it is expected to beat what would be worth having; -inf: no entry yet."""
+    most: Samples
+    """Deviations that count at most."""
 
 
 class Shortlist:

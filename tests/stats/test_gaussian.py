@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from autotune.stats.gaussian import Gaussian, log_expected_gain
+from autotune.stats.gaussian import Gaussian, log_capped_gain, log_expected_gain
 
 
 def test_conditioning_is_that_of_a_joint_normal() -> None:
@@ -35,3 +35,16 @@ def test_the_expected_gain_is_that_of_the_formula_and_goes_on_where_it_underflow
     assert (np.diff(far) < 0).all()
     assert np.isfinite(far[:-1]).all()
     assert far[0] - far[1] == pytest.approx(1.05, abs=0.15)
+
+
+def test_a_capped_gain_is_the_mean_of_gains_that_count_so_far_at_most() -> None:
+    draws = np.random.default_rng(0).standard_normal(200_000)
+    for z, most in ((-1.0, 0.3), (0.0, 0.3), (2.0, 0.3), (0.5, 4.0)):
+        expected = np.minimum(np.maximum(0, z - draws), most).mean()
+        (got,) = np.exp(log_capped_gain(np.array([z]), np.array([most])))
+        assert got == pytest.approx(expected, rel=0.02)
+    never = log_capped_gain(np.array([-np.inf, -np.inf]), np.array([0.5, np.inf]))
+    assert (never == -np.inf).all()
+    far = log_capped_gain(np.array([-30.0, -40.0]), np.array([0.1, 0.1]))
+    assert np.isfinite(far).all()
+    assert far[0] > far[1]
