@@ -81,7 +81,7 @@ def test_the_clock_counts_opening_sessions_once_while_they_stay_warm() -> None:
 def test_what_the_profile_leaves_open_costs_no_opening() -> None:
     space = on_paper(cpu_paper(4, 100, 0))
     clock = Clock(space)
-    warm = space.foresee(0).warm
+    warm, *_ = space.foresee(0).warm
     clock.keep(warm)
     assert clock.opening_s(ServingConfig(**msgspec.structs.asdict(warm))) == 0
 

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 from flat import INFO
 from search.record import BEST, COLUMNS, Recorded, best_of
-from search.spaces import OVERLOADED, Table
+from search.table import OVERLOADED, Table
 
 from autotune.probes.machine import this_machine
 from autotune.space.axes import Axes
@@ -85,3 +85,27 @@ def test_the_best_are_those_of_all_first_rounds_at_each_load(tmp_path: Path) -> 
     found = best_of(table(tmp_path, rows), rounds=2)
     assert found == {ONE: [100.0, 200.0], TWO: [200.0]}
     assert BEST >= 2
+
+
+def test_what_the_rounds_cannot_tell_apart_is_no_regret(tmp_path: Path) -> None:
+    """TWO is 3 % slower, by less than single runs stray; `three` is twice as slow."""
+    three = ServingConfig(replicas=2, intra_op_threads=2)
+    rows = [row(number, load, ONE, 10.0) for number in (0, 1) for load in LOADS]
+    for number in range(2, 12):
+        stray = 1.1 if number % 2 else 0.9
+        rows.append(row(number, 100.0, ONE, 10.0))
+        rows.append(row(number, 100.0, TWO, 10.3 * stray))
+        rows.append(row(number, 100.0, three, 20.0 * stray))
+    made = Table(table(tmp_path, rows))
+    regret = [made.regret[0, made.lattice.configs.index(one)] for one in (ONE, TWO, three)]
+    assert regret[:2] == [0.0, 0.0]
+    assert 0.7 < regret[2] < 1.0
+
+
+def test_how_rested_replicas_were_follows_from_the_load_where_it_was_not_recorded(
+    tmp_path: Path,
+) -> None:
+    made = Table(table(tmp_path, [row(0, load, ONE, 5.0) for load in LOADS]))
+    point = made.lattice.configs.index(ONE)
+    low, high = (made.runs[load, point][0].states[0].rested for load in range(2))
+    assert 0 < high < low < 1

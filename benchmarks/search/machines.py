@@ -91,6 +91,8 @@ class Paper(NamedTuple):
     """What the profile saw."""
     states: Callable[[int, int], list[ServiceState]]
     """The executions that a run at a load and point shows, but for noise."""
+    corner: Callable[[np.random.Generator, SessionShape, int, int], Corner]
+    """What profiling sessions shows: how many are busy with batches of which size."""
     load_s: float
     """Seconds to load one replica."""
 
@@ -213,6 +215,7 @@ def _paper(name: str, on: _Machine, grid: Grid, slo: Slo, works: Indices, exact:
         basis=_basis(on, law, grid, places, (foreseen_s, slo)) if shape[1] <= EXACT else None,
         corners=corners,
         states=partial(seen.states, loads_rps),
+        corner=partial(_corner, on),
         load_s=on.load_s,
     )
 
@@ -263,21 +266,33 @@ def _profile(on: _Machine, largest_batch: int, slo: Slo) -> tuple[list[Corner], 
 
     def measure(shape: SessionShape, busy: int, batch_size: int) -> Corner:
         nonlocal spent_s
-        config = ServingConfig(**msgspec.structs.asdict(shape))
-        knobs, running = knobs_of([config], on.default_threads), np.array([float(busy)])
-        median_s = float(on.law(knobs, running, np.array([float(batch_size)]))[0])
-        ratios = on.ratios(float(on.fullness(knobs, running)[0]))
-        runs = max(CORNER_MIN_RUNS, math.ceil(CORNER_S / median_s))
         if standing[-1:] != [shape]:
             standing.append(shape)
             spent_s += shape.replicas * on.load_s
-        spent_s += max(CORNER_S, CORNER_MIN_RUNS * median_s)
-        seconds = median_s * rng.choice(ratios, busy * runs)
-        cpu_s = median_s * shape.threads_per_replica
-        return Corner(shape=shape, busy=busy, batch_size=batch_size, seconds=seconds, cpu_s=cpu_s)
+        corner = _corner(on, rng, shape, busy, batch_size)
+        spent_s += corner_s(corner)
+        return corner
 
     corners = take_corners(on.cores, largest_batch, slo.latency_ms / 1e3, measure)
     return corners, spent_s
+
+
+def corner_s(corner: Corner) -> float:
+    """Return how long it takes to measure a corner whose sessions stand."""
+    return max(CORNER_S, CORNER_MIN_RUNS * corner.median_s)
+
+
+def _corner(
+    on: _Machine, rng: np.random.Generator, shape: SessionShape, busy: int, batch_size: int
+) -> Corner:
+    config = ServingConfig(**msgspec.structs.asdict(shape))
+    knobs, running = knobs_of([config], on.default_threads), np.array([float(busy)])
+    median_s = float(on.law(knobs, running, np.array([float(batch_size)]))[0])
+    ratios = on.ratios(float(on.fullness(knobs, running)[0]))
+    runs = max(CORNER_MIN_RUNS, math.ceil(CORNER_S / median_s))
+    seconds = median_s * rng.choice(ratios, busy * runs)
+    cpu_s = median_s * shape.threads_per_replica
+    return Corner(shape=shape, busy=busy, batch_size=batch_size, seconds=seconds, cpu_s=cpu_s)
 
 
 def _loads(on: _Machine, truth: Fleet, sizes: Indices, regions: Indices, slo: Slo) -> list[float]:

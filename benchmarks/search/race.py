@@ -154,7 +154,8 @@ def _race_rrl(space: Space, raced: Raced, most: int) -> None:
     clock, measure = Clock(space), space.measuring(raced.seed)
     clock.seconds = raced.profile_s
     if foresight is not None:
-        clock.keep(foresight.warm)
+        for shape in foresight.warm:
+            clock.keep(shape)
     for count in range(most * raced.loads):
         if raced.settled_at is None and search.settled():
             raced.settled_at = count
@@ -251,9 +252,7 @@ def _race_rival(space: Space, raced: Raced, most: int) -> None:
 
 def _regret(space: Space, load: int, best: list[int]) -> float:
     """By how much the answer is slower than the best there is."""
-    if not best:
-        return NO_ANSWER
-    return float(space.true_s[load, best[0]] / np.nanmin(space.true_s[load]) - 1)
+    return float(space.regret[load, best[0]]) if best else NO_ANSWER
 
 
 if __name__ == "__main__":

@@ -1,14 +1,12 @@
 """What is raced on: a lattice, its loads, what a measurement says and costs, and what is true."""
 
 import contextlib
-import csv
-from collections import OrderedDict, defaultdict
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
-from functools import cached_property, partial
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-import msgspec
 import numpy as np
 
 from autotune import model_file
@@ -16,20 +14,19 @@ from autotune.arrivals import Traffic
 from autotune.outcome import Failed, Samples
 from autotune.predict.forecast import make_lanes
 from autotune.predict.predictor import Predictor
-from autotune.predict.service_law import fit_law
-from autotune.space.lattice import make_lattice
+from autotune.predict.service_law import Corner, fit_law
 from autotune.spec import ModelSpec, ServingConfig, SessionShape
 from autotune.stages.drive import Window, run_trial
 from autotune.stages.explore import CHILD_START_S
-from autotune.stages.profile import as_seen
+from autotune.stages.profile import as_seen, refine_with
 from autotune.stages.survey import forecast_arrivals, make_basis
 from autotune.stats.judge import Judge
 from autotune.stats.percentiles import percentile
 from autotune.stats.service import ServiceState, executions_of, service_states
 from autotune.trial.bench import MAX_CHILDREN, Bench
-from search.machines import Paper
+from search.machines import Paper, corner_s
 from search.profiles import read_profiles
-from search.record import Recorded, read_config
+from search.table import OVERHEAD_S, OVERLOADED, Table, over_best
 
 NOISE = 0.05
 """Standard error (log) of a measurement on paper; recorded ones have their own."""
@@ -37,10 +34,6 @@ STATE_NOISE = 0.02
 WINDOW_S = 1.0
 LIVE_S = 1.0
 """Of a measurement live."""
-OVERHEAD_S = 0.15
-"""Of a measurement on paper, as of one live."""
-OVERLOADED = 10.0
-"""Latency of a run given up as overloaded, in SLOs."""
 
 
 class Reading(NamedTuple):
@@ -66,7 +59,7 @@ class Foresight(NamedTuple):
     predicted_s: Samples
     """Shape (loads, points)."""
     profile_s: float
-    warm: SessionShape
+    warm: list[SessionShape]
     """The sessions that the profile leaves open."""
 
 
@@ -80,6 +73,8 @@ class Space(NamedTuple):
     slo_s: float
     true_s: Samples
     """nan where the configuration fails."""
+    regret: Samples
+    """How much slower than the best, as a share; as far as that is known."""
     violates: Samples
     """1 where the SLO is missed."""
     measuring: Callable[[int], Measure]
@@ -161,12 +156,24 @@ def on_paper(paper: Paper) -> Space:
         return Reading(float(true_s * np.exp(rng.normal(0, NOISE))), False, seconds, states)
 
     def foresee(seed: int) -> Foresight:
-        warm = paper.corners[-1].shape
+        spent_s = paper.profile_s
+        warm = [paper.corners[-1].shape]
         if paper.basis is None:
-            return Foresight(None, paper.predicted_s, paper.profile_s, warm)
-        predictor = Predictor(paper.basis)
+            return Foresight(None, paper.predicted_s, spent_s, warm)
+        predictor, rng = Predictor(paper.basis), np.random.default_rng((seed, 3))
         predictor.learn(as_seen(paper.corners, paper.configs))
-        return Foresight(predictor, predictor.predicted_s, paper.profile_s, warm)
+
+        def measure(shape: SessionShape, batch_size: int) -> Corner | None:
+            nonlocal spent_s
+            if shape not in warm[1:]:
+                warm.append(shape)
+                spent_s += CHILD_START_S + shape.replicas * paper.load_s
+            corner = paper.corner(rng, shape, shape.replicas, batch_size)
+            spent_s += corner_s(corner)
+            return corner
+
+        refine_with(measure, paper.configs, predictor)
+        return Foresight(predictor, predictor.predicted_s, spent_s, warm)
 
     return Space(
         name=paper.name,
@@ -175,90 +182,12 @@ def on_paper(paper: Paper) -> Space:
         loads_rps=paper.loads_rps,
         slo_s=paper.slo.latency_ms / 1e3,
         true_s=paper.true_s,
+        regret=over_best(paper.true_s),
         violates=(paper.over_slo > 1 - paper.slo.quantile).astype(float),
         measuring=lambda seed: partial(measure, np.random.default_rng((seed, 1))),
         foresee=foresee,
         load_s=paper.load_s,
     )
-
-
-class Run(NamedTuple):
-    """One recorded run."""
-
-    value_s: float
-    lost: bool
-    seconds: float
-    states: list[ServiceState]
-
-
-class Table:
-    """A recorded lattice.
-
-    What is true of a point is the median of its runs, each round's own pace taken out; where it was
-    among the best, of its runs in their rounds alone, which had no say in that.
-    """
-
-    def __init__(self, path: Path, percentile: int = 95) -> None:
-        """Read a table and what is written beside it."""
-        self.made = msgspec.json.decode(path.with_suffix(".json").read_bytes(), type=Recorded)
-        self.name, self._percentile = path.stem, percentile
-        self.lattice = make_lattice(self.made.axes, self.made.info.default_threads, 0, None)
-        self._number = {config: point for point, config in enumerate(self.lattice.configs)}
-        self.runs: dict[tuple[int, int], dict[int, Run]] = defaultdict(dict)
-        """By round."""
-        with path.open(newline="") as file:
-            for row in csv.DictReader(file):
-                self._take(row)
-        self._fill_overloaded()
-
-    @cached_property
-    def true_s(self) -> Samples:
-        """Shape (loads, points)."""
-        found = np.full((len(self.made.loads_rps), len(self.lattice.configs)), np.nan)
-        for (load, point), runs in self.runs.items():
-            of_best = {number: run for number, run in runs.items() if number >= self.made.rounds}
-            logs = [
-                np.log(run.value_s) - self._paces[load, number]
-                for number, run in (of_best or runs).items()
-            ]
-            found[load, point] = float(np.exp(np.median(logs)))
-        return found
-
-    @cached_property
-    def _paces(self) -> dict[tuple[int, int], float]:
-        """By how much (log) a load's runs of one round were slower than those of its like."""
-        found: dict[tuple[int, int], list[float]] = defaultdict(list)
-        for (load, _), runs in self.runs.items():
-            for of_best in (False, True):
-                logs = {
-                    number: float(np.log(run.value_s))
-                    for number, run in runs.items()
-                    if (number >= self.made.rounds) == of_best
-                }
-                for number, log in logs.items():
-                    found[load, number].append(log - float(np.mean(list(logs.values()))))
-        return {place: float(np.median(paces)) for place, paces in found.items()}
-
-    def _take(self, row: dict[str, str]) -> None:
-        place = (
-            self.made.loads_rps.index(float(row["load_rps"])),
-            self._number[read_config(row)],
-        )
-        value_ms = row[f"p{self._percentile}_ms"]
-        lost = row["outcome"] != "served" or not value_ms
-        slo_s = self.made.slo.latency_ms / 1e3
-        value_s = OVERLOADED * slo_s if lost else float(value_ms) / 1e3
-        longest_s = 1.1 * self.made.seconds[place[0]] + OVERHEAD_S
-        seconds = min(float(row["seconds"]), longest_s)
-        self.runs[place][int(row["round"])] = Run(value_s, lost, seconds, _states(row["service"]))
-
-    def _fill_overloaded(self) -> None:
-        """A load above one at which the queue diverged was not tried: it diverges there as well."""
-        for point in range(len(self.lattice.configs)):
-            for load in range(1, len(self.made.loads_rps)):
-                below = self.runs.get((load - 1, point), {})
-                if (load, point) not in self.runs and any(run.lost for run in below.values()):
-                    self.runs[load, point] = {n: run for n, run in below.items() if run.lost}
 
 
 def recorded(path: Path) -> Space:
@@ -279,7 +208,7 @@ def recorded(path: Path) -> Space:
 
     def foresee(seed: int) -> Foresight:
         one = profiles[seed % len(profiles)]
-        law = fit_law(one.corners, made.axes.cores)
+        law = fit_law(one.corners, made.axes.cores, one.paced)
         lanes = make_lanes(law, table.lattice.configs, made.info)
         arrivals_s = [
             forecast_arrivals(Traffic(load_rps=rps), seed, run_s)
@@ -287,7 +216,7 @@ def recorded(path: Path) -> Space:
         ]
         predictor = Predictor(make_basis(law, lanes, table.lattice, arrivals_s, 0.95))
         predictor.learn(as_seen(one.corners, table.lattice.configs))
-        warm = one.corners[-1].shape
+        warm = [one.corners[-1].shape]
         return Foresight(predictor, predictor.predicted_s, one.seconds, warm)
 
     return Space(
@@ -297,6 +226,7 @@ def recorded(path: Path) -> Space:
         loads_rps=made.loads_rps,
         slo_s=slo_s,
         true_s=table.true_s,
+        regret=table.regret,
         violates=(table.true_s > slo_s).astype(float),
         measuring=lambda seed: partial(measure, seed),
         foresee=foresee,
@@ -328,11 +258,3 @@ def live(path: Path, space: Space) -> Iterator[Space]:
         yield space._replace(
             name=f"{space.name}, live", measuring=lambda seed: partial(measure, seed)
         )
-
-
-def _states(text: str) -> list[ServiceState]:
-    found = []
-    for part in filter(None, text.split(";")):
-        size, busy, median_ms, executions = part.split(",")
-        found.append(ServiceState(int(size), int(busy), float(median_ms) / 1e3, int(executions)))
-    return found
