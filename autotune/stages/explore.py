@@ -10,7 +10,7 @@ from autotune.stages.events import Started, Tried
 from autotune.stages.goal import expected, observed
 from autotune.stages.survey import Ground
 from autotune.stats.judge import Decision, Judge
-from autotune.stats.service import executions_of, service_states
+from autotune.stats.service import busy_with_room, executions_of, service_states
 from autotune.strategy.protocol import Pair
 from autotune.strategy.rrl import Rrl
 
@@ -64,7 +64,9 @@ def learn(context: Context, ground: Ground, strategy: Rrl, pair: Pair) -> None:
     traffic, config = ground.traffics[pair.load], ground.lattice.configs[pair.point]
     runs = context.journal.runs("search", traffic, config)
     if runs:
-        ground.predictor.learn([(pair.point, service_states(executions_of(runs[-1:])))])
+        room = busy_with_room(config.session_shape, ground.cores, ground.info.default_threads)
+        states = service_states(executions_of(runs[-1:]))
+        ground.predictor.learn([(pair.point, [one for one in states if one.busy <= room])])
         strategy.expect(*expected(context.question, ground))
 
 

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from autotune.outcome import Measured, Samples
+from autotune.spec import SessionShape
 
 REST_S = 0.003
 """After which a replica with nothing to do has lost most of what makes it fast: on two virtual
@@ -53,6 +54,14 @@ def _executions(run: Measured) -> Executions:
     ended = np.searchsorted(np.sort(finished_s), started_s, side="right")
     busy = (begun - ended).astype(float)
     return Executions(batch_size, busy, finished_s - started_s, started_s - run.ready_s[first])
+
+
+def busy_with_room(shape: SessionShape, cores: int, default_threads: int) -> int:
+    """Return how many busy replicas have a core for each thread.
+
+    Beside more, the typical execution says little: some run as if alone while others wait for them.
+    """
+    return max(1, cores // shape.threads(default_threads))
 
 
 def service_states(executions: Executions) -> list[ServiceState]:

@@ -214,17 +214,19 @@ class Rrl:
         if self._view is not None:
             return self._view
         best = [self.best(load) for load in range(self._shape[0])]
-        pairs = self._shortlist.draw(self._open, len(self._value.measured), best)
+        pairs, weight = self._shortlist.draw(self._open, len(self._value.measured), best)
         promise = 1 - self._chance_of_failure(pairs)
         if self._limit.measured or self._limit.predicts:
             keeps = self._limit.chance_below_zero(pairs)
             risk = self._settings.max_risk
             safe = np.ones(len(pairs), dtype=bool) if risk is None else keeps >= 1 - risk
-            pairs, promise = pairs[safe], (promise * keeps)[safe]
+            pairs, promise, weight = pairs[safe], (promise * keeps)[safe], weight[safe]
         mean, deviation = self._value.at(pairs)
         target = self._targets()[pairs // self._shape[1]]
         most = MOST_GAIN * (1.0 if self._settings.log_scale else np.abs(target)) / deviation
-        self._view = View(pairs, mean, deviation, promise, (target - mean) / deviation, most)
+        self._view = View(
+            pairs, mean, deviation, promise, (target - mean) / deviation, most, weight
+        )
         return self._view
 
     def _first_entry(self, load: int, view: View) -> int | None:
@@ -243,15 +245,15 @@ class Rrl:
     def _chance_of_better(self, view: View) -> float:
         """The left side of (8)."""
         chance = ndtr(view.z) * view.promise
-        least, most = float(chance.max(initial=0)), float(chance.sum())  # however they depend
+        beyond = float(chance @ (view.weight - 1))  # of those that were not looked at
+        least, most = float(chance.max(initial=0)), float(chance.sum()) + beyond  # at any rate
         if least > self._settings.max_doubt or most <= self._settings.max_doubt:
-            return least if least > self._settings.max_doubt else most
-        order = np.argsort(-chance)
-        together, rest = order[:JOINT], order[JOINT:]
+            return most
+        together, rest = np.split(np.argsort(-chance), [JOINT])
         draws = self._value.draw(view.pairs[together])
         targets = view.mean[together] + view.z[together] * view.deviation[together]
         works = np.random.default_rng(1).random(draws.shape) < view.promise[together]
-        return float(((draws < targets) & works).any(axis=1).mean() + chance[rest].sum())
+        return float(((draws < targets) & works).any(axis=1).mean() + chance[rest].sum()) + beyond
 
     def _chance_of_failure(self, pairs: Indices) -> Samples:
         if not self._failed:

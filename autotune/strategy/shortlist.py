@@ -34,6 +34,8 @@ class View(NamedTuple):
     """Deviations by which it is expected to beat what would be worth having; -inf: no entry yet."""
     most: Samples
     """Deviations that count at most."""
+    weight: Samples
+    """Open pairs that each speaks for, itself included."""
 
 
 class Shortlist:
@@ -48,8 +50,12 @@ class Shortlist:
         self._promising = _by_prediction(predicted)
         self._near: dict[int, Indices] = {}
 
-    def draw(self, still_open: npt.NDArray[np.bool_], told: int, best: list[list[int]]) -> Indices:
+    def draw(
+        self, still_open: npt.NDArray[np.bool_], told: int, best: list[list[int]]
+    ) -> tuple[Indices, Samples]:
         """Return open pairs: all, or those predicted best, those near the best, and some others.
+
+        With each comes for how many it stands: the others were drawn from all that is left.
 
         Args:
             still_open: shape (loads, points).
@@ -58,15 +64,20 @@ class Shortlist:
         """
         most = min(CANDIDATES, WEIGHED // max(1, told))
         if still_open.size <= most:
-            return np.flatnonzero(still_open)
+            pairs = np.flatnonzero(still_open)
+            return pairs, np.ones(len(pairs))
         near = [
             load * len(self._points) + self._near_to(point)
             for load, points in enumerate(best)
             for point in points[:2]
         ]
-        some = self._rng.integers(0, still_open.size, most // 4)
-        pairs = np.unique(np.concatenate([self._promising[: most // 2], *near, some]))
-        return np.asarray(pairs[still_open.ravel()[pairs]], dtype=np.int64)
+        chosen = np.unique(np.concatenate([self._promising[: most // 2], *near]))
+        chosen = chosen[still_open.ravel()[chosen]].astype(np.int64)
+        some = np.unique(self._rng.integers(0, still_open.size, most // 4))
+        some = np.setdiff1d(some[still_open.ravel()[some]], chosen)
+        left = still_open.sum() - len(chosen)
+        weight = np.repeat([1.0, left / max(1, len(some))], [len(chosen), len(some)])
+        return np.concatenate([chosen, some]), weight
 
     def spread(self) -> list[int]:
         """Return a few pairs well spread over all, the middle first: a scrambled Sobol sequence."""

@@ -22,10 +22,11 @@ from autotune.stages.profile import as_seen, refine_with
 from autotune.stages.survey import forecast_arrivals, make_basis
 from autotune.stats.judge import Judge
 from autotune.stats.percentiles import percentile
-from autotune.stats.service import ServiceState, executions_of, service_states
+from autotune.stats.service import ServiceState, busy_with_room, executions_of, service_states
 from autotune.trial.bench import MAX_CHILDREN, Bench
 from search.machines import Paper, corner_s
 from search.profiles import read_profiles
+from search.record import Recorded
 from search.table import OVERHEAD_S, OVERLOADED, Table, over_best
 
 NOISE = 0.05
@@ -204,7 +205,8 @@ def recorded(path: Path) -> Space:
         runs = table.runs[load, point]
         run = runs.get((seed + load) % made.rounds) or next(iter(runs.values()))
         value_s = float(table.true_s[load, point])
-        return Reading(value_s, value_s >= OVERLOADED * slo_s, run.seconds, run.states)
+        states = _with_room(run.states, table.lattice.configs[point], made)
+        return Reading(value_s, value_s >= OVERLOADED * slo_s, run.seconds, states)
 
     def foresee(seed: int) -> Foresight:
         one = profiles[seed % len(profiles)]
@@ -253,8 +255,17 @@ def live(path: Path, space: Space) -> Iterator[Space]:
             bound_s = OVERLOADED * made.slo.latency_ms / 1e3
             lost = not np.isfinite(value_s)
             states = service_states(executions_of([outcome]))
+            states = _with_room(states, space.configs[point], made)
             return Reading(bound_s if lost else value_s, lost, seconds, states)
 
         yield space._replace(
             name=f"{space.name}, live", measuring=lambda seed: partial(measure, seed)
         )
+
+
+def _with_room(
+    states: list[ServiceState], config: ServingConfig, made: Recorded
+) -> list[ServiceState]:
+    """What a search would learn from."""
+    room = busy_with_room(config.session_shape, made.axes.cores, made.info.default_threads)
+    return [state for state in states if state.busy <= room]
