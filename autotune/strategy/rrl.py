@@ -54,7 +54,8 @@ load's entry by more than e, by draws from the joint belief (4), is
 
     P(min_x [value(x) - m*] < -e) < max_doubt                                                (8)
 
-which holds as far as (3) does: tests count how often it fails where errors jump.
+which holds as far as (3) does: tests count how often it fails where errors jump. Of pairs that are
+too many to look at, a random sample speaks for all.
 """
 
 import numpy as np
@@ -204,10 +205,9 @@ class Rrl:
             pairs = pairs[~self._exceeds(pairs)]
             if len(pairs):
                 found[load] = float(self._value.at(pairs)[0].min())
-        gain = self._settings.min_gain
-        if self._settings.log_scale:
-            return np.asarray(found + np.log1p(-gain))
-        return np.where(np.isfinite(found), found - gain * np.abs(found), found)
+        share = self._settings.min_gain
+        gain = -np.log1p(-share) if self._settings.log_scale else share * np.abs(found)
+        return np.where(np.isfinite(found), found - gain, found)
 
     def _look(self) -> View:
         """What is believed now of the pairs that may be measured next."""
@@ -224,9 +224,8 @@ class Rrl:
         mean, deviation = self._value.at(pairs)
         target = self._targets()[pairs // self._shape[1]]
         most = MOST_GAIN * (1.0 if self._settings.log_scale else np.abs(target)) / deviation
-        self._view = View(
-            pairs, mean, deviation, promise, (target - mean) / deviation, most, weight
-        )
+        z = (target - mean) / deviation
+        self._view = View(pairs, mean, deviation, promise, z, most, weight)
         return self._view
 
     def _first_entry(self, load: int, view: View) -> int | None:

@@ -3,7 +3,8 @@ import numpy as np
 import pytest
 from made import run_of
 
-from autotune.stats.service import REST_S, executions_of, rested, service_states
+from autotune.spec import ServingConfig
+from autotune.stats.service import REST_S, busy_with_room, executions_of, rested, service_states
 
 
 def test_batches_are_told_apart_and_counted_once() -> None:
@@ -51,6 +52,13 @@ def test_states_say_how_rested_replicas_were() -> None:
     (state,) = service_states(executions_of([run]))
     assert state.rested == pytest.approx(0.5, abs=1e-9)
     np.testing.assert_allclose(rested(np.array([0.0, REST_S, 9.0])), [0, 1 - np.exp(-1), 1])
+
+
+def test_replicas_have_room_while_every_thread_has_a_core() -> None:
+    two = ServingConfig(replicas=4, intra_op_threads=2).session_shape
+    assert busy_with_room(two, cores=8, default_threads=8) == 4
+    assert busy_with_room(two, cores=2, default_threads=2) == 1
+    assert busy_with_room(ServingConfig().session_shape, cores=2, default_threads=4) == 1
 
 
 def test_no_runs_served_nothing() -> None:

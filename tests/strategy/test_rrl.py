@@ -4,6 +4,7 @@ import pytest
 from autotune.outcome import Samples
 from autotune.strategy.protocol import Observation, Pair, Prediction, SearchSettings
 from autotune.strategy.rrl import Rrl
+from autotune.strategy.shortlist import Shortlist
 
 
 def on_a_line(predicted: Samples, loads: int = 1, settings: SearchSettings | None = None) -> Rrl:
@@ -219,3 +220,15 @@ def test_the_entry_that_keeps_the_limit_comes_before_a_better_one_that_does_not(
     search.tell(Pair(0, 0), Observation(-1.0, 0.05, 0.5, 0.05))
     search.tell(Pair(0, 1), Observation(1.0, 0.05, -0.5, 0.05))
     assert search.best(0) == [1, 0]
+
+
+def test_those_looked_at_speak_for_all_that_is_left() -> None:
+    points, loads = np.linspace(0, 1, 5000)[:, None], np.array([[0.0], [1.0]])
+    still_open = np.ones((2, 5000), dtype=bool)
+    still_open[0, 100:200] = False
+    predicted = np.random.default_rng(0).random((2, 5000))
+    pairs, weight = Shortlist(points, loads, predicted, 0).draw(still_open, 100, [[7], []])
+    assert len(np.unique(pairs)) == len(pairs) < still_open.sum()
+    assert still_open.ravel()[pairs].all()
+    assert weight.sum() == pytest.approx(still_open.sum())
+    assert weight.min() == 1
