@@ -129,7 +129,10 @@ class LatticeSearch:
         points = self._rrl.best(0)
         if self._limit is not None:
             points = [point for point in points if self._keeps_limit(point)]
-        return self._config(points[0]) if points else None
+        if not points:
+            return None
+        expected = self._rrl.estimate(0, np.array(points))
+        return self._config(points[int(np.argmin(expected))])
 
     def settled(self) -> bool:
         """Whether the chance that something untold is better by `min_gain` is below `max_doubt`."""

@@ -15,14 +15,15 @@ equation is ours.
     w(x, x') = exp(-sum_j |x_j - x'_j| / h_j)                                                (2)
 
 A region is the diamond around a pair in which w exceeds 1/e; h_j is its reach along knob j. Errors
-are taken for a Gaussian process, jagged as that of Ornstein and Uhlenbeck is (so that values which
-jump between neighbouring settings do not mislead it as they mislead a smooth one), of covariance
+are taken for a Gaussian process, jagged as that of Ornstein and Uhlenbeck is, since errors jump.
+Without a prediction, values themselves are learnt, which are smoother: w is then the product of
+(1 + r) exp(-r), r = sqrt(3) |x_j - x'_j| / h_j (Rasmussen and Williams 2006, 4.17). Covariances are
 
     C(x, x') = v(x) v(x') (t^2 w(x, x') + b^2) + g^2 p(x) p(x') + (n^2 + s^2) [x is x']      (3)
 
 t: how far errors go. b: a prediction may be biased everywhere. g: it may stretch or squeeze
 differences. n: the noise that a measurement states. s: what it does not. With k the covariances of
-x with the measured pairs, C theirs among each other (Rasmussen and Williams 2006, 2.25, 2.26),
+x with the measured pairs, C theirs among each other (ibid. 2.25, 2.26),
 
     m(x) = p(x) + k' C^-1 y,        d^2(x) = C(x, x) - k' C^-1 k                             (4)
 
@@ -32,17 +33,17 @@ x with the measured pairs, C theirs among each other (Rasmussen and Williams 200
     log P(y) = -(y' C^-1 y + log |C|) / 2 + log prior(h, t, s)                               (5)
 
 larger: regions shrink along a knob across which members disagree, and grow where they agree. Of a
-prediction that says how far it may be off, t never shrinks: that the members of a few regions agree
-says little about others.
+prediction, which says how far it may be off, t never shrinks: few regions say little of the others.
 
-**Failures** are learnt by region, too, of configurations: with f = 1 for one that failed at any
-load, w of a short fixed reach, and q their share, Beta(0.2, 0.8) beforehand,
+**Failures** are learnt in the same way, of configurations: f = 1 for one that failed at any load
+and f = -1 for one that worked are values of which nothing was predicted, with regions of their own;
 
-    P(x works) = 1 - (q + sum_i w(x, x_i) f_i) / (1 + sum_i w(x, x_i))                       (6)
+    P(x works) = P(f(x) < 0) by (4); 1 as long as nothing failed                             (6)
 
 **Choice.** The effect of a pair on the policy table is by how much it may lower its load's entry,
 m*, e being the smallest gain worth having (Mockus 1975; a limit has a belief of its own) and c the
-largest that is believed in: what is doubted by orders of magnitude is hardly better by as much.
+largest that is believed in: what is predicted, and doubted by orders of magnitude, is hardly better
+by as much; without a prediction there is none.
 
     A(x) = E[min(c, max(0, m* - e - value(x)))] P(x works) P(x keeps the limit)              (7)
 
@@ -54,7 +55,8 @@ load's entry by more than e, by draws from the joint belief (4), is
 
     P(min_x [value(x) - m*] < -e) < max_doubt                                                (8)
 
-which holds as far as (3) does: tests count how often it fails where errors jump. Of pairs that are
+which holds as far as (3) does: tests count how often it fails where errors jump. Without a
+prediction, (3) knows but what few measurements taught it, and d counts 1.5 times. Of pairs that are
 too many to look at, a random sample speaks for all.
 """
 
@@ -68,15 +70,13 @@ from autotune.stats.gaussian import Gaussian, log_capped_gain
 from autotune.strategy.protocol import PRIOR_ERROR, Observation, Pair, Prediction, SearchSettings
 from autotune.strategy.shortlist import Indices, Shortlist, View, scaled
 
-BIAS, STRETCH = 0.3, 0.3
-"""b and g of (3); without a prediction b is as large as values differ, and there is no g."""
-BLANK, BLANK_WEIGHT = 0.3, 2.0
-"""How far values differ, for t of (3) without a prediction: presumed, in measurements' worth."""
+BIAS, STRETCH = 0.3, 0.3  # b and g of (3); without a prediction b is as t, and there is no g
+BLANK, BLANK_WEIGHT = 0.3, 2.0  # t of (3) without a prediction: presumed, in measurements' worth
 UNSTATED = 0.1  # s of (3) to begin with, as a share of t
 MOST_GAIN = 0.5  # c of (7): a logarithm, or a share of m*
 STEP = 0.5  # (5): log of the factor by which a reach may change at once
 SWEEP = 40  # (5): with more measurements, one parameter a time takes its step, for time is short
-FAILURE_REACH = 0.15  # (6): of the span of a knob
+BLANK_DOUBT = 1.5  # (8): times the deviation, where nothing was predicted
 JOINT, DRAWS = 256, 1000  # (8): pairs drawn together, and how often; of the rest chances are added
 
 
@@ -91,13 +91,13 @@ class Rrl:
         predicted_excess: Prediction | None = None,
         settings: SearchSettings | None = None,
     ) -> None:
-        """Start from nothing, or from predictions.
+        """Start from nothing, or from predictions of the values and of what exceeds the limit.
 
         Args:
             coordinates: of the points, shape (points, knobs), on a scale that suits each knob.
             loads: of the load levels, ascending, shape (loads,), on a scale that suits them.
-            predicted: of the values.
-            predicted_excess: of what exceeds the limit.
+            predicted: as known; None: nothing is, and values themselves are learnt.
+            predicted_excess: likewise.
             settings: when to stop, and what to presume.
         """
         self._settings = settings or SearchSettings()
@@ -107,6 +107,8 @@ class Rrl:
         self._limit = Belief(self._points, load_places, predicted_excess, self._settings)
         likely = predicted and predicted.value
         self._shortlist = Shortlist(self._points, load_places, likely, self._settings.seed)
+        unscaled = self._settings._replace(log_scale=False)
+        self._failing = Belief(self._points, np.zeros((1, 1)), None, unscaled)
         self._failed: list[int] = []
         self._open = np.ones(self._shape, dtype=bool)
         self._design = [] if predicted is not None else self._shortlist.spread()
@@ -140,6 +142,8 @@ class Rrl:
         index = pair.load * self._shape[1] + pair.point
         self._view = None
         self._open[pair] = False
+        if pair.point not in self._failing.measured:
+            self._failing.learn(pair.point, 1.0 if observation.value is None else -1.0, 0.0)
         if observation.value is None:
             self._failed.append(pair.point)
             self._open[:, pair.point] = False
@@ -172,16 +176,14 @@ class Rrl:
             return False
         return self._chance_of_better(view) <= self._settings.max_doubt
 
-    def estimate(self, load: int) -> Samples:
-        """Return the expected value of every point at a load, shape (points,)."""
-        return self._value.at(self._all(load))[0]
+    def estimate(self, load: int, points: Indices | None = None) -> Samples:
+        """Return the expected value of these points at a load, or of every, shape (points,)."""
+        points = np.arange(self._shape[1]) if points is None else points
+        return self._value.at(load * self._shape[1] + points)[0]
 
     def risk(self, load: int) -> Samples:
         """Return each point's chance of exceeding the limit at a load, shape (points,)."""
-        return 1 - self._limit.chance_below_zero(self._all(load))
-
-    def _all(self, load: int) -> Indices:
-        return np.arange(load * self._shape[1], (load + 1) * self._shape[1])
+        return 1 - self._limit.chance_below_zero(load * self._shape[1] + np.arange(self._shape[1]))
 
     def _pair(self, index: int) -> Pair:
         return Pair(*divmod(int(index), self._shape[1]))
@@ -193,9 +195,8 @@ class Rrl:
         return np.array(sorted(own), dtype=np.int64)
 
     def _exceeds(self, pairs: Indices) -> npt.NDArray[np.bool_]:
-        if not self._limit.measured:
-            return np.zeros(len(pairs), dtype=bool)
-        return np.asarray(self._limit.at(pairs)[0] > 0)
+        known = bool(self._limit.measured)
+        return np.asarray(known & (self._limit.at(pairs)[0] > 0))
 
     def _targets(self) -> Samples:
         """m* - e of (7) by load; -inf where nothing measured keeps the limit."""
@@ -215,15 +216,19 @@ class Rrl:
             return self._view
         best = [self.best(load) for load in range(self._shape[0])]
         pairs, weight = self._shortlist.draw(self._open, len(self._value.measured), best)
-        promise = 1 - self._chance_of_failure(pairs)
+        promise = np.ones(len(pairs))
+        if self._failed:
+            promise = self._failing.chance_below_zero(pairs % self._shape[1])  # (6)
         if self._limit.measured or self._limit.predicts:
             keeps = self._limit.chance_below_zero(pairs)
-            risk = self._settings.max_risk
-            safe = np.ones(len(pairs), dtype=bool) if risk is None else keeps >= 1 - risk
+            safe = keeps >= 1 - (
+                1.0 if self._settings.max_risk is None else self._settings.max_risk
+            )
             pairs, promise, weight = pairs[safe], (promise * keeps)[safe], weight[safe]
         mean, deviation = self._value.at(pairs)
         target = self._targets()[pairs // self._shape[1]]
         most = MOST_GAIN * (1.0 if self._settings.log_scale else np.abs(target)) / deviation
+        most = most if self._value.predicts else np.full(len(pairs), np.inf)
         z = (target - mean) / deviation
         self._view = View(pairs, mean, deviation, promise, z, most, weight)
         return self._view
@@ -243,27 +248,17 @@ class Rrl:
 
     def _chance_of_better(self, view: View) -> float:
         """The left side of (8)."""
-        chance = ndtr(view.z) * view.promise
+        doubt = 1.0 if self._value.predicts else BLANK_DOUBT
+        chance = ndtr(view.z / doubt) * view.promise
         beyond = float(chance @ (view.weight - 1))  # of those that were not looked at
         least, most = float(chance.max(initial=0)), float(chance.sum()) + beyond  # at any rate
         if least > self._settings.max_doubt or most <= self._settings.max_doubt:
             return most
         together, rest = np.split(np.argsort(-chance), [JOINT])
-        draws = self._value.draw(view.pairs[together])
-        targets = view.mean[together] + view.z[together] * view.deviation[together]
-        works = np.random.default_rng(1).random(draws.shape) < view.promise[together]
-        return float(((draws < targets) & works).any(axis=1).mean() + chance[rest].sum()) + beyond
-
-    def _chance_of_failure(self, pairs: Indices) -> Samples:
-        if not self._failed:
-            return np.zeros(len(pairs))
-        worked = {index % self._shape[1] for index in self._value.measured}
-        told = np.array([*self._failed, *worked])
-        failed = np.arange(len(told)) < len(self._failed)
-        points = self._points[pairs % self._shape[1]]
-        w = _kinship(points, self._points[told], np.full(points.shape[1], FAILURE_REACH))
-        share = (failed.sum() + 0.2) / (len(failed) + 1)
-        return np.asarray((share + w @ failed) / (1 + w.sum(axis=1)))  # (6)
+        off = self._value.draw(view.pairs[together]) - view.mean[together]
+        better = doubt * off < view.z[together] * view.deviation[together]
+        works = np.random.default_rng(1).random(off.shape) < view.promise[together]
+        return float((better & works).any(axis=1).mean() + chance[rest].sum()) + beyond
 
 
 class Belief:
@@ -318,8 +313,6 @@ class Belief:
             squares = BLANK_WEIGHT * guess**2 + float(np.sum((values - self._level) ** 2))
             self._t = self._bias = float(np.sqrt(squares / (BLANK_WEIGHT + len(values))))
         self._y = values - self._prior(self._told)  # (1)
-        places = self._places(self._told)
-        self._gaps = np.abs(places[:, None] - places[None])
         if self._adaptive and len(values) > 1:
             self._adapt()
         self._seen = self._condition(self._steps)
@@ -367,7 +360,8 @@ class Belief:
 
     def _condition(self, steps: Samples) -> Gaussian:
         t, unstated, reach = self._parameters(steps)
-        kinship = np.exp(-self._gaps @ (1 / reach))
+        places = self._places(self._told) / reach
+        kinship = _kinship(places, places, self.predicts)
         covariance = self._combined(kinship, t, self._told, self._told)
         noise = np.array(self._noise) ** 2 + unstated**2 + 1e-9 * self._t**2
         covariance[np.diag_indices(len(noise))] += noise
@@ -376,7 +370,7 @@ class Belief:
     def _covariance(self, left: Indices, right: Indices) -> Samples:
         """(3) but for noise, shape (left, right)."""
         t, _, reach = self._parameters(self._steps)
-        kinship = _kinship(self._places(left), self._places(right), reach)
+        kinship = _kinship(self._places(left) / reach, self._places(right) / reach, self.predicts)
         return self._combined(kinship, t, left, right)
 
     def _combined(self, kinship: Samples, t: float, left: Indices, right: Indices) -> Samples:
@@ -395,6 +389,12 @@ class Belief:
         return np.concatenate([self._loads[load], self._points[point]], axis=1)
 
 
-def _kinship(left: Samples, right: Samples, reach: Samples) -> Samples:
-    """w of (2), shape (left, right)."""
-    return np.asarray(np.exp(-cdist(left / reach, right / reach, "cityblock")))
+def _kinship(left: Samples, right: Samples, jagged: bool) -> Samples:
+    """w of (2) between places measured in reaches, shape (left, right)."""
+    away = cdist(left, right, "cityblock")
+    if jagged:
+        return np.asarray(np.exp(-away))
+    kinship = np.exp(-np.sqrt(3) * away)
+    for one, other in zip(left.T, right.T, strict=True):
+        kinship *= 1 + np.sqrt(3) * np.abs(np.subtract.outer(one, other))
+    return np.asarray(kinship)

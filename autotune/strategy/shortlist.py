@@ -80,12 +80,16 @@ class Shortlist:
         return np.concatenate([chosen, some]), weight
 
     def spread(self) -> list[int]:
-        """Return a few pairs well spread over all, the middle first: a scrambled Sobol sequence."""
-        knobs = self._points.shape[1] + 1
-        wanted = qmc.Sobol(knobs, seed=self._seed).random(2 ** (knobs + 1).bit_length())
-        wanted[0] = 0.5
+        """Return a few pairs well spread over all, the middle last: a scrambled Sobol sequence."""
+        spans = np.append(np.ptp(self._loads, axis=0), np.ptp(self._points, axis=0))
+        live = np.flatnonzero(spans)
+        count = len(live) + 1
+        wanted = np.zeros((2 ** count.bit_length(), 1 + self._points.shape[1]))
+        if len(live):
+            wanted[:, live] = qmc.Sobol(len(live), seed=self._seed).random(len(wanted))
+            wanted[count - 1, live] = 0.5
         found: dict[int, None] = {}
-        for place in wanted[: knobs + 1]:
+        for place in wanted[:count]:
             load = int(np.argmin(np.abs(self._loads[:, 0] - place[0])))
             point = int(np.argmin(np.abs(self._points - place[1:]).sum(axis=1)))
             found[load * len(self._points) + point] = None

@@ -191,7 +191,6 @@ def test_the_same_tells_make_the_same_asks() -> None:
         one.tell(config, cost(config))
         other.tell(config, cost(config))
     different = LatticeSearch(LATTICE, settings=SearchSettings(seed=1))
-    assert different.ask() == LatticeSearch(LATTICE).ask()  # the middle
     asked: list[list[Config | None]] = [[], []]
     for search, configs in zip((LatticeSearch(LATTICE), different), asked, strict=True):
         for _ in range(4):
