@@ -28,6 +28,7 @@ ASKS = {
     "optuna-gp": 20,
     "smac": 35,
     "kernel-tuner": 45,
+    "lattice-search": 20,
 }
 BEST = (3, 1, 0, 2)
 

@@ -36,6 +36,8 @@ DESCHEDULED = 0.85
 """A lone thread that got less CPU than this share of its run shared a core: not its own speed."""
 STEADY_SPREAD = 1.25
 """Between the quartiles of a corner's runs; more is a disturbance, or deserves a second look."""
+PROFILE_SHARE = 0.2
+"""Of the budget, after which nothing more is profiled: what is found must be confirmed as well."""
 REFINED = 4
 """Most sessions that are profiled because the answer depends on them."""
 LONGEST_REFINED_S = 0.2
@@ -125,8 +127,11 @@ def refine(on: Subject, configs: Sequence[ServingConfig], predictor: Predictor) 
     All their replicas are kept busy, with single requests and with full batches: how they share the
     machine is what the law knows least of. They stay open, for they are likely to be measured.
     """
+    deadline = on.context.deadline
 
     def measure(shape: SessionShape, batch_size: int) -> Corner | None:
+        if deadline.spent_s > PROFILE_SHARE * deadline.budget_s:
+            return None
         corner = _corner(on, shape, shape.replicas, batch_size, keep=True)
         return corner if isinstance(corner, Corner) else None
 

@@ -19,6 +19,7 @@ import numpy as np
 from autotune.outcome import Samples
 from autotune.strategy.protocol import SearchSettings
 from search.race import NO_ANSWER, OURS, Raced, read_races
+from search.rivals import OUR_PUBLIC
 
 MIN_GAIN = SearchSettings().min_gain
 NEAR = (0.05, 0.01)
@@ -55,7 +56,12 @@ def _kind(raced: Raced) -> str:
 
 def _strategies(races: Iterable[Raced]) -> list[str]:
     found = dict.fromkeys(raced.strategy for raced in races)
-    return sorted(found, key=lambda name: (OURS.index(name) if name in OURS else len(OURS), name))
+    ours = [*OURS, OUR_PUBLIC]
+    return sorted(found, key=lambda name: (ours.index(name) if name in ours else len(ours), name))
+
+
+def _is_rival(name: str) -> bool:
+    return name not in (*OURS, OUR_PUBLIC)
 
 
 def _row(strategy: str, races: list[Raced]) -> str:
@@ -114,7 +120,7 @@ def _ratio(races: list[Raced]) -> str:
         )
         for strategy in _strategies(races)
     }
-    rivals = {name: median for name, median in medians.items() if name not in OURS}
+    rivals = {name: median for name, median in medians.items() if _is_rival(name)}
     if "rrl" not in medians or not rivals:
         return ""
     mine = [raced for raced in races if raced.strategy == "rrl"]
@@ -149,7 +155,7 @@ def _least(races: list[Raced], own: float, column: int) -> str:
     """What no rival reached is farther than the longest of their typical races."""
     lengths = defaultdict(list)
     for raced in races:
-        if raced.strategy not in OURS:
+        if _is_rival(raced.strategy):
             last = raced.steps[-1]
             lengths[raced.strategy].append((len(raced.steps), last.seconds)[column])
     return f"{max(float(np.median(one)) for one in lengths.values()) / own:.1f}"
@@ -168,7 +174,7 @@ def draw(kind: str, races: list[Raced], folder: Path) -> None:
         style: dict[str, Any] = (
             {"linewidth": 2.5} if strategy == "rrl" else {"linewidth": 1.2, "alpha": 0.85}
         )
-        if strategy in OURS[1:]:
+        if strategy in (*OURS[1:], OUR_PUBLIC):
             style["linestyle"] = "--"
         axes.plot(np.arange(1, longest + 1), 100 * middle, label=strategy, **style)
     axes.axhline(5, color="grey", linewidth=0.8)

@@ -4,17 +4,23 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from flat import CORES, INFO
+import pytest
+from flat import CORES, INFO, flat_law
 from made import times_of
 
 from autotune.outcome import ServiceTimes
+from autotune.predict.forecast import make_lanes
+from autotune.predict.predictor import Predictor
 from autotune.predict.service_law import Corner
+from autotune.space.axes import make_axes
+from autotune.space.lattice import make_lattice
 from autotune.spec import ModelSpec, ServingConfig, SessionShape, Slo
 from autotune.stages.context import Context
 from autotune.stages.events import Event, Said
 from autotune.stages.journal import Journal
-from autotune.stages.profile import CORNER_TRIES, Subject, as_seen, profile
+from autotune.stages.profile import CORNER_TRIES, Subject, as_seen, profile, refine
 from autotune.stages.question import Deadline, Question
+from autotune.stages.survey import make_basis
 from autotune.trial.bench import Bench
 from autotune.trial.wire import ClosedLoop
 
@@ -42,8 +48,7 @@ class StarvedBench(Bench):
         return times_of(np.full(20, seconds_s), seconds_s)
 
 
-def profiled(bench: Bench) -> tuple[Corner, list[Event]]:
-    events: list[Event] = []
+def subject(bench: Bench, events: list[Event], budget_s: float = 60) -> Subject:
     question = Question(
         model=bench.model,
         name="starved",
@@ -55,8 +60,13 @@ def profiled(bench: Bench) -> tuple[Corner, list[Event]]:
         output=Path("unused"),
     )
     journal = Journal(question.slo)
-    context = Context(question, bench, journal, Deadline(60), events.append)
-    corners, _ = profile(Subject(context, INFO, CORES), None, largest_batch=8)
+    context = Context(question, bench, journal, Deadline(budget_s), events.append)
+    return Subject(context, INFO, CORES)
+
+
+def profiled(bench: Bench) -> tuple[Corner, list[Event]]:
+    events: list[Event] = []
+    corners, _ = profile(subject(bench, events), None, largest_batch=8)
     (crowded,) = [corner for corner in corners if corner.shape == CROWDED.session_shape]
     return crowded, events
 
@@ -90,3 +100,15 @@ def test_batches_are_profiled_alone_and_not_further_than_they_pay() -> None:
     profiled(bench)
     assert {size for _, size in bench.asked} == {1, 4}
     assert {shape.replicas for shape, size in bench.asked if size > 1} == {1}
+
+
+@pytest.mark.parametrize(("budget_s", "refines"), [(1e-6, False), (1e6, True)])
+def test_what_is_profiled_for_the_answer_leaves_a_short_budget_to_measuring(
+    budget_s: float, refines: bool
+) -> None:
+    law, bench = flat_law(), StarvedBench(starved_runs=0)
+    lattice = make_lattice(make_axes(CORES, True, 100), CORES, 0, None)
+    lanes = make_lanes(law, lattice.configs, INFO)
+    predictor = Predictor(make_basis(law, lanes, lattice, [np.linspace(0.0, 50.0, 500)], 0.95))
+    refine(subject(bench, [], budget_s), lattice.configs, predictor)
+    assert bool(bench.asked) == refines
