@@ -106,6 +106,25 @@ def test_when_all_fail_it_asks_for_each_once_and_ends() -> None:
     assert search.settled()
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_it_learns_where_memory_ends_and_finds_the_best_beside_that(seed: int) -> None:
+    streams = [1, 2, 4, 8, 16]
+    lattice = {"streams": streams, "batch": [2**i for i in range(9)], "wait_ms": [0, 1, 2, 5, 10]}
+    search, failures = LatticeSearch(lattice, settings=SearchSettings(seed=seed)), 0
+    for _ in range(40):
+        config = search.ask()
+        assert config is not None
+        in_flight = config["streams"] * config["batch"]
+        if in_flight > 256:
+            search.tell(config, failure=True)
+            failures += 1
+            continue
+        crowding = math.exp(0.1 * abs(math.log2(config["streams"]) - 1))
+        search.tell(config, (1 + config["wait_ms"] / 20) * in_flight**-0.5 * crowding)
+    assert failures <= 16  # of 40; two of nine places fail, those next to the best among them
+    assert search.best() == {"streams": 2, "batch": 128, "wait_ms": 0}
+
+
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
 def test_what_is_not_finite_is_a_failure(value: float) -> None:
     search = LatticeSearch({"a": [1, 2, 3]})
