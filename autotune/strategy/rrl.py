@@ -142,7 +142,7 @@ class Rrl:
         index = pair.load * self._shape[1] + pair.point
         self._view = None
         self._open[pair] = False
-        if pair.point not in self._failing.measured:
+        if observation.value is None or pair.point not in self._failing.measured:
             self._failing.learn(pair.point, 1.0 if observation.value is None else -1.0, 0.0)
         if observation.value is None:
             self._failed.append(pair.point)

@@ -46,6 +46,7 @@ class Shortlist:
     ) -> None:
         """Know where pairs lie, shapes (points, knobs) and (loads, 1), and what is predicted."""
         self._points, self._loads, self._seed = points, loads, seed
+        self._columns = np.ascontiguousarray(points.T, dtype=np.float32)  # quick for millions
         self._rng = np.random.default_rng(seed)
         self._promising = _by_prediction(predicted)
         self._near: dict[int, Indices] = {}
@@ -97,7 +98,9 @@ class Shortlist:
 
     def _near_to(self, point: int) -> Indices:
         if point not in self._near:
-            away = np.abs(self._points - self._points[point]).sum(axis=1)
+            away = np.zeros(len(self._points), dtype=np.float32)
+            for column in self._columns:
+                away += np.abs(column - column[point])
             count = min(NEAR, len(away) - 1)
             self._near[point] = np.argpartition(away, count)[:count]
         return self._near[point]
