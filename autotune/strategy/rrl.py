@@ -195,8 +195,9 @@ class Rrl:
         return np.array(sorted(own), dtype=np.int64)
 
     def _exceeds(self, pairs: Indices) -> npt.NDArray[np.bool_]:
-        known = bool(self._limit.measured)
-        return np.asarray(known & (self._limit.at(pairs)[0] > 0))
+        if not self._limit.measured:
+            return np.zeros(len(pairs), dtype=bool)
+        return np.asarray(self._limit.at(pairs)[0] > 0)
 
     def _targets(self) -> Samples:
         """m* - e of (7) by load; -inf where nothing measured keeps the limit."""
@@ -221,9 +222,8 @@ class Rrl:
             promise = self._failing.chance_below_zero(pairs % self._shape[1])  # (6)
         if self._limit.measured or self._limit.predicts:
             keeps = self._limit.chance_below_zero(pairs)
-            safe = keeps >= 1 - (
-                1.0 if self._settings.max_risk is None else self._settings.max_risk
-            )
+            risk = self._settings.max_risk
+            safe = keeps >= (0.0 if risk is None else 1 - risk)
             pairs, promise, weight = pairs[safe], (promise * keeps)[safe], weight[safe]
         mean, deviation = self._value.at(pairs)
         target = self._targets()[pairs // self._shape[1]]
