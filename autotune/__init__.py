@@ -18,6 +18,8 @@ if TYPE_CHECKING:
         ConfigFileError,
         MeasureError,
         ModelError,
+        ServerError,
+        StaleError,
         UsageError,
     )
     from autotune.spec import ServingConfig
@@ -31,7 +33,9 @@ _HOMES = {
     "MeasureError": "autotune.errors",
     "ModelError": "autotune.errors",
     "SearchSettings": "autotune.strategy.protocol",
+    "ServerError": "autotune.errors",
     "ServingConfig": "autotune.spec",
+    "StaleError": "autotune.errors",
     "StaleWarning": "autotune.embed",
     "Tuned": "autotune.embed",
     "UsageError": "autotune.errors",
@@ -45,7 +49,9 @@ __all__ = [
     "MeasureError",
     "ModelError",
     "SearchSettings",
+    "ServerError",
     "ServingConfig",
+    "StaleError",
     "StaleWarning",
     "Tuned",
     "UsageError",

@@ -6,27 +6,27 @@ Format history:
         the queue's; whether a difference in latency is more than noise; `wrong_output`
     3   the objective, the risk allowed and the SLO violations that the search caused; how far the
         prediction was off, in parts; the Pareto front
+    4   the CPU time of one execution, which `autotune check` holds a later model against; ranges
+        of numbers are part of the schema
 
-Older versions are read: what they did not record is null.
+Older versions are read (`autotune/upgrade.py`): what they did not record is null.
 """
 
-import json
 import os
 import tempfile
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
 from autotune.errors import ConfigFileError, UsageError
-from autotune.outcome import Failed, InputInfo
 from autotune.probes.machine import Machine
-from autotune.spec import Objective, Record, ServingConfig, Slo
-from autotune.stats.summary import Summary
-from autotune.strategy.winner import Gain
+from autotune.records import Failed, Gain, InputInfo, Summary
+from autotune.spec import Objective, PositiveMs, PositiveRps, Record, ServingConfig, Slo
+from autotune.upgrade import upgrade
 
-SCHEMA_VERSION = 3
-SCHEMA_PATH = Path(__file__).parent / "schema" / "autotune-v3.schema.json"
+SCHEMA_VERSION = 4
+SCHEMA_PATH = Path(__file__).parent / "schema" / "autotune-v4.schema.json"
 
 Status = Literal["complete", "slo_not_met", "interrupted"]
 Phase = Literal["search", "confirm"]
@@ -39,7 +39,7 @@ class ModelIdentity(Record, frozen=True):
 
     name: str
     """As the person named it."""
-    sha256: str
+    sha256: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
     inputs: list[InputInfo]
     request_shapes: dict[str, list[int]]
     """Shape of each input in the request that was measured."""
@@ -62,7 +62,7 @@ class Binding(Record, frozen=True):
 class PolicyEntry(Record, frozen=True):
     """Up to `load_rps` requests/s, run this."""
 
-    load_rps: float
+    load_rps: PositiveRps
     config: ServingConfig
     evidence: Evidence
     """`confirmed`: interleaved against the default; `measured`: once; `predicted`: not at all."""
@@ -132,6 +132,17 @@ class PredictionError(Record, frozen=True):
     """The lowest load at which it was missed; None: it was missed at none."""
 
 
+class Reference(Record, frozen=True):
+    """What one execution of one request costs on one thread: tells a heavier model from noise."""
+
+    execution_cpu_ms: float
+    """CPU time, for others' use of the machine hardly changes it; of the windows' fast fifth."""
+    windows_cpu_ms: Annotated[list[PositiveMs], msgspec.Meta(min_length=1)]
+    """Mean CPU time of the executions of each window, some before the search and some after."""
+    yardstick_cpu_ms: Annotated[list[PositiveMs], msgspec.Meta(min_length=1)]
+    """CPU time of SHA-256 over a megabyte beside each window: how fast the machine was."""
+
+
 class FrontPoint(Record, frozen=True):
     """A configuration that no other beats in load, cores and CPU time all at once."""
 
@@ -150,13 +161,13 @@ class TunedFile(Record, frozen=True):
     """The whole file."""
 
     format: Literal["autotune"]
-    schema_version: Literal[3]
+    schema_version: Literal[4]
     status: Status
     summary: str
     """What to deploy and what it gains, in a sentence or two."""
     recommended: ServingConfig
     """The one to deploy where a server cannot switch by load."""
-    policy: list[PolicyEntry]
+    policy: Annotated[list[PolicyEntry], msgspec.Meta(min_length=1)]
     """Ascending by load."""
     slo: Slo
     arrivals: str
@@ -167,6 +178,8 @@ class TunedFile(Record, frozen=True):
     autotune: str
     """Version of autotune that wrote the file."""
     search: SearchInfo
+    reference: Reference | None
+    """None: not measured, as in files before version 4."""
     front: list[FrontPoint]
     """Ascending by load. Measured, the longer the better: see `requests`."""
     trials: list[Trial]
@@ -195,67 +208,27 @@ def read(path: Path) -> TunedFile:
     except OSError as error:
         raise ConfigFileError(f"{path}: cannot be read: {error.strerror}") from None
     try:
-        head = json.loads(data)
-    except ValueError as error:
+        head = msgspec.json.decode(data)
+    except (msgspec.DecodeError, RecursionError) as error:
         raise ConfigFileError(f"{path}: is not JSON: {error}") from None
     if not isinstance(head, dict) or head.get("format") != "autotune":
         raise ConfigFileError(f"{path}: is not a tuned file; `autotune search` writes one")
     version = head.get("schema_version")
-    if version not in (1, 2, SCHEMA_VERSION):
+    if type(version) is not int or not 1 <= version <= SCHEMA_VERSION:  # True is an int, too
         raise ConfigFileError(
             f"{path}: has schema version {version!r}; this autotune reads 1 to {SCHEMA_VERSION}: "
             "upgrade autotune, or search again"
         )
     try:
-        if version == 1:
-            head = _from_version_1(head)
-        if version != SCHEMA_VERSION:
-            head = _from_version_2(head)
-        return msgspec.convert(head, type=TunedFile)
+        tuned = msgspec.convert(upgrade(head, version), type=TunedFile)
     except (KeyError, TypeError, AttributeError) as error:
         raise ConfigFileError(f"{path}: is not a file of version {version}: {error!r}") from None
     except msgspec.ValidationError as error:
         raise ConfigFileError(f"{path}: {error}") from None
-
-
-def _from_version_1(value: Any) -> Any:
-    """Return a part of a version 1 file as version 2 has it."""
-    if isinstance(value, list):
-        return [_from_version_1(one) for one in value]
-    if not isinstance(value, dict):
-        return value
-    fields = {name: _from_version_1(one) for name, one in value.items()}
-    if "schema_version" in fields:
-        fields["schema_version"] = 2
-    if "slo_attainment" in fields:  # a summary
-        unknown = ("joules_per_request", "issue_lateness_ms", "batch_wait_ms")
-        fields |= {"disturbed": [], **dict.fromkeys(unknown)}
-    if "latency_ratio" in fields:  # a gain; an interval without 1 was what it called proven
-        low, high = fields.get("low"), fields.get("high")
-        fields["latency_differs"] = bool((low or 0) > 1 or (high is not None and high < 1))
-    return fields
-
-
-def _from_version_2(head: dict[str, Any]) -> dict[str, Any]:
-    """Return a version 2 file as version 3 has it."""
-    search = dict(head["search"])
-    error = search.pop("prediction_error", None)
-    measured = [trial["measured"] for trial in head["trials"] if trial["measured"]]
-    search |= {
-        "objective": "latency",
-        "max_risk": None,
-        "violations": sum(not one["meets_slo"] for one in measured),
-        "prediction": error
-        and {
-            "objective": error,
-            "p50": None,
-            "profile_only": None,
-            "predicted_capacity_rps": search.get("sustainable_rps"),
-            "capacity_met_rps": None,
-            "capacity_missed_rps": None,
-        },
-    }
-    return {**head, "schema_version": 3, "search": search, "front": []}
+    loads_rps = [entry.load_rps for entry in tuned.policy]
+    if sorted(set(loads_rps)) != loads_rps:
+        raise ConfigFileError(f"{path}: the loads of the policy are not ascending: {loads_rps}")
+    return tuned
 
 
 def write(path: Path, tuned: TunedFile) -> None:
@@ -307,7 +280,7 @@ def check_writable(path: Path) -> None:
 def _is_tuned_file(path: Path) -> bool:
     """Whether some version of autotune wrote it."""
     try:
-        head = json.loads(path.read_bytes())
-    except (OSError, ValueError):
+        head = msgspec.json.decode(path.read_bytes())
+    except (OSError, msgspec.DecodeError, RecursionError):
         return False
     return isinstance(head, dict) and head.get("format") == "autotune"

@@ -6,12 +6,13 @@ The one public door to the engine. The runtime is imported when it is first need
 import os
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 
 from autotune import config_file, model_file
 from autotune.config_file import TunedFile
-from autotune.probes.machine import this_machine
+from autotune.errors import StaleError
 from autotune.spec import ServingConfig
+from autotune.stale import stale_because
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -20,35 +21,48 @@ if TYPE_CHECKING:
 
 
 class StaleWarning(UserWarning):
-    """The file was made for another model, machine or load than it is used for."""
+    """The file was made for another model, machine, runtime or load than it is used for."""
 
 
-def load(path: str | os.PathLike[str]) -> "Tuned":
-    """Read a tuned file; warns where this machine differs from the one it was made on.
+Stale = Literal["warn", "error", "ignore"]
+
+
+def load(
+    path: str | os.PathLike[str],
+    model: str | os.PathLike[str] | None = None,
+    stale: Stale = "warn",
+) -> "Tuned":
+    """Read a tuned file and compare it with this machine and runtime, and with the model.
+
+    Args:
+        path: the file.
+        model: a path, or `package:file` as on the command line; None: `Tuned.open` compares it.
+        stale: what to do about a file that was made for others.
 
     Raises:
         ConfigFileError: it cannot be read, or is no tuned file of a known version.
+        ModelError: there is no such model.
+        StaleError: it was made for others, with `stale="error"`.
 
     Warns:
-        StaleWarning: another machine.
+        StaleWarning: it was made for others, with `stale="warn"`.
     """
-    tuned = Tuned(config_file.read(Path(path)))
-    here, there = this_machine(), tuned.file.machine
-    for field in ("cpu", "cores_usable", "cpu_quota"):
-        if getattr(here, field) != getattr(there, field):
-            _warn_stale(
-                f"{path}: tuned with {field} = {getattr(there, field)}, "
-                f"here it is {getattr(here, field)}: search again on this machine"
-            )
+    tuned = Tuned(config_file.read(Path(path)), stale)
+    if stale != "ignore":
+        located = None if model is None else model_file.locate(os.fspath(model))
+        reasons = stale_because(tuned.file, located)
+        if reasons:
+            _say_stale(f"{path}: {'; '.join(reasons)}: search again", stale)
     return tuned
 
 
 class Tuned:
     """A tuned file in use."""
 
-    def __init__(self, file: TunedFile) -> None:
+    def __init__(self, file: TunedFile, stale: Stale = "warn") -> None:
         """Wrap a file that was read."""
         self.file = file
+        self._stale = stale
 
     def config(self, load_rps: float | None = None) -> ServingConfig:
         """Return the configuration for a load in requests/s; without one, the recommended.
@@ -57,7 +71,8 @@ class Tuned:
         load that was answered for, the highest entry's, with a warning.
 
         Warns:
-            StaleWarning: the load is above all that were answered for.
+            StaleWarning: the load is above all that were answered for (an error or nothing, as
+                `load` was told).
         """
         if load_rps is None:
             return self.file.recommended
@@ -65,9 +80,10 @@ class Tuned:
             if load_rps <= entry.load_rps:
                 return entry.config
         top = self.file.policy[-1]
-        _warn_stale(
+        _say_stale(
             f"{load_rps:g} requests/s is above the highest load tuned for ({top.load_rps:g}): "
-            "search again with --load"
+            "search again with --load",
+            self._stale,
         )
         return top.config
 
@@ -79,6 +95,30 @@ class Tuned:
         from autotune.models.onnx_model import session_options
 
         return session_options(self.config(load_rps).session_shape)
+
+    def lit_api_kwargs(self, load_rps: float | None = None) -> dict[str, Any]:
+        """Return the arguments of LitServe's `LitAPI(...)` for `config(load_rps)`."""
+        config = self.config(load_rps)
+        return {
+            "max_batch_size": config.max_batch_size,
+            "batch_timeout": config.batch_timeout_ms / 1000,
+        }
+
+    def lit_server_kwargs(self, load_rps: float | None = None) -> dict[str, Any]:
+        """Return those of `LitServer(api, ...)`; `setup` opens a session with `session_options`."""
+        return {"accelerator": "cpu", "workers_per_device": self.config(load_rps).replicas}
+
+    def ray_deployment_kwargs(self, load_rps: float | None = None) -> dict[str, Any]:
+        """Return the arguments of Ray's `@serve.deployment(...)` for `config(load_rps)`."""
+        return {"num_replicas": self.config(load_rps).replicas}
+
+    def ray_batch_kwargs(self, load_rps: float | None = None) -> dict[str, Any]:
+        """Return those of `@serve.batch(...)`."""
+        config = self.config(load_rps)
+        return {
+            "max_batch_size": config.max_batch_size,
+            "batch_wait_timeout_s": config.batch_timeout_ms / 1000,
+        }
 
     def open(self, model: str | os.PathLike[str], load_rps: float | None = None) -> "LiveEngine":
         """Load the model's replicas and start serving: `submit(inputs) -> Future`.
@@ -97,8 +137,9 @@ class Tuned:
         from autotune.models.onnx_model import as_infer, open_session
 
         path = model_file.locate(os.fspath(model))
-        if model_file.sha256(path) != self.file.model.sha256:
-            _warn_stale(f"{path}: is not the model that was tuned ({self.file.model.name})")
+        if self._stale != "ignore" and model_file.sha256(path) != self.file.model.sha256:
+            text = f"{path}: is not the model that was tuned ({self.file.model.name})"
+            _say_stale(text, self._stale)
         config = self.config(load_rps)
         infers = [
             as_infer(open_session(str(path), config.session_shape)) for _ in range(config.replicas)
@@ -106,5 +147,8 @@ class Tuned:
         return LiveEngine(infers, config.max_batch_size, config.batch_timeout_ms / 1000)
 
 
-def _warn_stale(text: str) -> None:
-    warnings.warn(text, StaleWarning, stacklevel=3)
+def _say_stale(text: str, stale: Stale) -> None:
+    if stale == "error":
+        raise StaleError(text)
+    if stale == "warn":
+        warnings.warn(text, StaleWarning, stacklevel=3)

@@ -4,7 +4,9 @@
     |- UsageError        a value that was given cannot be used
     |- ModelError        the model cannot be loaded or run
     |- ConfigFileError   a tuned file cannot be read, or was made by another version
-    `- MeasureError      nothing could be measured at all
+    |- StaleError        a tuned file was made for another model, machine or runtime
+    |- MeasureError      nothing could be measured at all
+    `- ServerError       a server cannot be started, or does not answer
 
 A message is one line: what is wrong, where, what to do. The command line prints it and exits
 with 2. A configuration that fails while it is measured is no error but an outcome
@@ -28,5 +30,13 @@ class ConfigFileError(AutotuneError):
     """A tuned file cannot be read."""
 
 
+class StaleError(AutotuneError):
+    """A tuned file was made for another model, machine or runtime, and the caller minds."""
+
+
 class MeasureError(AutotuneError):
     """No configuration of the model could be measured."""
+
+
+class ServerError(AutotuneError):
+    """A server cannot be started, ended by itself, or does not answer."""

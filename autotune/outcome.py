@@ -6,6 +6,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from autotune.records import Failed, InputInfo
 from autotune.spec import Record
 
 Samples = npt.NDArray[np.float64]
@@ -14,16 +15,6 @@ Flags = npt.NDArray[np.bool_]
 Stopped = Literal["ended", "passed", "failed", "diverged"]
 """Why a run ended: by its schedule, because its SLO was proven met or missed, or because the queue
 grew without end: the offered load is above what the configuration sustains."""
-FailureKind = Literal[
-    "crash", "timeout", "out_of_memory", "load_error", "run_error", "wrong_output"
-]
-
-
-class Failed(Record, frozen=True, tag="failed"):
-    """A configuration that could not be measured: something learnt, not the end of the search."""
-
-    kind: FailureKind
-    detail: str
 
 
 class Measured(Record, frozen=True, tag="measured", eq=False):
@@ -161,15 +152,6 @@ class Disturbance(Record, frozen=True):
     """Share of the time in which some process of the machine waited for memory."""
     frequency_change: float | None
     """Mean core frequency after over before, less one: -0.2 is a fifth slower."""
-
-
-class InputInfo(Record, frozen=True):
-    """One input or output as the model declares it."""
-
-    name: str
-    dtype: str
-    shape: list[int | str]
-    """A number where fixed; a name, or `?`, where left open."""
 
 
 class ModelInfo(Record, frozen=True, tag="model_info"):

@@ -1,6 +1,7 @@
 """How requests arrive: independently, by the clock, in bursts, with gaps, or as recorded."""
 
 import math
+import re
 
 from autotune.errors import UsageError
 from autotune.outcome import Samples
@@ -144,6 +145,17 @@ def parse_arrivals(text: str, option: str) -> Pattern:
         f"{option} {text!r} is none of poisson, constant, bursty:FACTOR (like bursty:4) and "
         "gaps:DURATION (like gaps:2s)"
     )
+
+
+def parse_description(text: str) -> Pattern | None:
+    """Return the pattern that `describe` put into words; None where words do not say it all."""
+    if text in ("poisson", "constant"):
+        return Poisson() if text == "poisson" else Constant()
+    if match := re.fullmatch(r"bursty x([0-9.e+]+)", text):
+        return Bursty(factor=_parse_factor(match[1], text))
+    if match := re.fullmatch(r"poisson with ([0-9.e+-]+) s gaps", text):
+        return Gaps(gap_s=float(match[1]))
+    return None
 
 
 def _parse_factor(text: str, where: str) -> float:

@@ -1,6 +1,6 @@
 """What is asked: configurations, objectives and loads, as frozen records."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -9,6 +9,16 @@ from autotune.units import format_shape
 ExecutionMode = Literal["sequential", "parallel"]
 Objective = Literal["latency", "capacity", "cpu", "cores"]
 """What a search is for; see `autotune.stages.goal`."""
+
+MOST = 1024
+"""Replicas, threads or requests in a batch: more is a slip of the pen."""
+LONGEST_MS = 3_600_000.0
+"""An hour: autotune is for online serving."""
+
+Count = Annotated[int, msgspec.Meta(ge=1, le=MOST)]
+Threads = Annotated[int, msgspec.Meta(ge=0, le=MOST)]
+PositiveMs = Annotated[float, msgspec.Meta(gt=0)]
+PositiveRps = Annotated[float, msgspec.Meta(gt=0, le=1e6)]
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -42,18 +52,18 @@ class ServingConfig(Record, frozen=True):
     count, with spinning, and no batching.
     """
 
-    replicas: int = 1
+    replicas: Count = 1
     """Loaded copies of the model that execute batches."""
-    intra_op_threads: int = 0
+    intra_op_threads: Threads = 0
     """Threads within one operator; 0 leaves the choice to the runtime."""
-    inter_op_threads: int = 1
+    inter_op_threads: Threads = 1
     """Threads across operators; only used in parallel execution mode."""
     execution_mode: ExecutionMode = "sequential"
     spinning: bool = True
     """Whether idle pool threads burn cycles waiting for work."""
-    max_batch_size: int = 1
+    max_batch_size: Count = 1
     """Most requests executed together."""
-    batch_timeout_ms: float = 0.0
+    batch_timeout_ms: Annotated[float, msgspec.Meta(ge=0, le=LONGEST_MS)] = 0.0
     """Longest that the first request of a batch waits for company."""
 
     @property
@@ -109,8 +119,8 @@ RUNTIME_DEFAULT = ServingConfig()
 class Slo(Record, frozen=True):
     """`percentile` % of all offered requests must be answered within `latency_ms`."""
 
-    latency_ms: float
-    percentile: float = 99.0
+    latency_ms: Annotated[float, msgspec.Meta(gt=0, le=LONGEST_MS)]
+    percentile: Annotated[float, msgspec.Meta(gt=0, lt=100)] = 99.0
 
     @property
     def quantile(self) -> float:

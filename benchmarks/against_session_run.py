@@ -25,7 +25,8 @@ from pathlib import Path
 import numpy as np
 from fresh import add_model_options, config_of, in_fresh_process, model_of, open_replicas, spread
 
-from autotune.outcome import Failed, Measured, Samples
+from autotune.outcome import Measured, Samples
+from autotune.records import Failed
 from autotune.spec import ModelSpec, ServingConfig, SessionShape, TrialSpec
 from autotune.trial.bench import Bench
 from autotune.trial.wire import ClosedLoop

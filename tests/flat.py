@@ -2,8 +2,9 @@
 
 import numpy as np
 
-from autotune.outcome import InputInfo, ModelInfo
+from autotune.outcome import ModelInfo
 from autotune.predict.service_law import Corner, ServiceLaw, fit_law, take_corners
+from autotune.records import InputInfo
 from autotune.spec import SessionShape
 
 CORES = 4

@@ -6,7 +6,8 @@ import msgspec
 import numpy as np
 from made import QUIET, run_of
 
-from autotune.outcome import Failed, Measured, ModelInfo, TrialOutcome
+from autotune.outcome import Measured, ModelInfo, TrialOutcome
+from autotune.records import Failed
 from autotune.spec import ModelSpec, ServingConfig, SessionShape, TrialSpec
 from autotune.stats.judge import Decides
 from autotune.trial.bench import Bench
@@ -31,7 +32,7 @@ class ScriptedBench(Bench):
         self.trials: list[TrialSpec] = []
         self.judges: list[Decides | None] = []
 
-    def inspect(self) -> ModelInfo:
+    def inspect(self, requests_folder: str | None = None) -> ModelInfo:
         return self.info
 
     def idle_cpu_share(self, shape: SessionShape, duration_s: float) -> float | Failed:

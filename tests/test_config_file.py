@@ -1,4 +1,9 @@
+import ast
 import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +13,7 @@ import pytest
 from autotune import config_file
 from autotune.errors import ConfigFileError, UsageError
 
-GOLDEN = Path(__file__).parent / "golden" / "v3.autotune.json"
+GOLDEN = Path(__file__).parent / "golden" / "v4.autotune.json"
 
 
 def golden() -> dict[str, Any]:
@@ -27,7 +32,7 @@ def test_a_file_of_version_1_is_read_with_what_it_did_not_record_unknown() -> No
     assert low.measured.issue_lateness_ms is None
     assert low.measured.joules_per_request is None
     assert low.measured.disturbed == []
-    assert json.loads(config_file.to_json(old))["schema_version"] == 3
+    assert json.loads(config_file.to_json(old))["schema_version"] == 4
 
 
 def test_a_file_of_version_2_is_read_with_what_it_did_not_record_unknown() -> None:
@@ -39,6 +44,12 @@ def test_a_file_of_version_2_is_read_with_what_it_did_not_record_unknown() -> No
     assert old.search.prediction.p50 is None
     missed = [trial for trial in old.trials if trial.measured and not trial.measured.meets_slo]
     assert old.search.violations == len(missed)
+
+
+def test_a_file_of_version_3_is_read_without_what_an_execution_cost() -> None:
+    old = config_file.read(GOLDEN.with_name("v3.autotune.json"))
+    assert old.reference is None
+    assert old.policy == config_file.read(GOLDEN).policy
 
 
 @pytest.mark.parametrize("version", [1, 2])
@@ -78,7 +89,9 @@ def test_the_published_schema_is_that_of_the_code() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"schema_version": 4}, "schema version 4"),
+        ({"schema_version": 5}, "schema version 5"),
+        ({"schema_version": "4"}, "schema version '4'"),
+        ({"schema_version": True}, "schema version True"),
         ({"format": "other"}, "is not a tuned file"),
         ({"surprise": 1}, "unknown field `surprise`"),
         ({"policy": "none"}, r"Expected `array`, got `str` - at `\$.policy`"),
@@ -92,6 +105,75 @@ def test_a_file_that_does_not_fit_is_refused_by_name(
     with pytest.raises(ConfigFileError, match=message) as raised:
         config_file.read(path)
     assert str(path) in str(raised.value)
+
+
+def changed(tmp_path: Path, change: Callable[[dict[str, Any]], object]) -> Path:
+    value = golden()
+    change(value)
+    path = tmp_path / "changed.json"
+    path.write_text(json.dumps(value))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda file: file["recommended"].update(replicas=0), ">= 1 - at `.*replicas`"),
+        (lambda file: file["recommended"].update(replicas=10**30), "replicas"),
+        (lambda file: file["recommended"].update(intra_op_threads=-1), "intra_op_threads"),
+        (lambda file: file["recommended"].update(spinning="no"), "got `str` - at `.*spinning`"),
+        (lambda file: file["recommended"].update(batch_timeout_ms=1e300), "batch_timeout_ms"),
+        (lambda file: file["recommended"].update(extra=1), "unknown field `extra`"),
+        (lambda file: file["slo"].update(percentile=100), "percentile"),
+        (lambda file: file["model"].update(sha256="../../x"), "sha256"),
+        (lambda file: file.update(policy=[]), "length >= 1 - at `.*policy`"),
+        (lambda file: file["policy"].reverse(), "not ascending"),
+        (lambda file: file["policy"][0].update(load_rps=0), "load_rps"),
+    ],
+)
+def test_numbers_out_of_range_are_refused_by_name(
+    tmp_path: Path, change: Callable[[dict[str, Any]], object], message: str
+) -> None:
+    path = changed(tmp_path, change)
+    with pytest.raises(ConfigFileError, match=message):
+        config_file.read(path)
+
+
+def test_a_truncated_file_is_refused_wherever_it_ends(tmp_path: Path) -> None:
+    data = GOLDEN.read_bytes()
+    path = tmp_path / "cut.json"
+    for end in range(1, len(data) - 1, 997):
+        path.write_bytes(data[:end])
+        with pytest.raises(ConfigFileError, match="is not JSON"):
+            config_file.read(path)
+
+
+@pytest.mark.parametrize("data", [b"[" * 100_000, b'{"a":' * 100_000, b"\xff\xfe{}", b"1" * 10_000])
+def test_json_meant_to_break_a_parser_is_refused(tmp_path: Path, data: bytes) -> None:
+    path = tmp_path / "bad.json"
+    path.write_bytes(data)
+    with pytest.raises(ConfigFileError):
+        config_file.read(path)
+
+
+def test_loading_needs_one_small_package_and_executes_nothing() -> None:
+    script = (
+        "import sys, autotune\n"
+        "autotune.load(sys.argv[1], stale='ignore')\n"
+        "own = {n.partition('.')[0] for n in sys.modules} - set(sys.stdlib_module_names)\n"
+        "print(sorted(n for n in own if not n.startswith('_')))"
+    )
+    command = [sys.executable, "-S", "-c", script, str(GOLDEN)]
+    done = subprocess.run(command, capture_output=True, text=True, env=bare_environment())
+    assert done.returncode == 0, done.stderr
+    # msgspec looks whether typing_extensions is there, and does without.
+    own = set(ast.literal_eval(done.stdout)) - {"typing_extensions"}
+    assert own == {"autotune", "msgspec"}
+
+
+def bare_environment() -> dict[str, str]:
+    """Python finds the packages, but starts none of the helpers that an installation adds."""
+    return {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
 
 
 @pytest.mark.parametrize("text", ["", "not json", "[]", "null", '{"format": 1}'])

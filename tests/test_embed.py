@@ -1,13 +1,16 @@
+import warnings
 from pathlib import Path
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 import autotune
-from autotune import config_file
+from autotune import config_file, model_file
+from autotune.probes.machine import this_machine
 from autotune.spec import ServingConfig
 
-GOLDEN = Path(__file__).parent / "golden" / "v3.autotune.json"
+GOLDEN = Path(__file__).parent / "golden" / "v4.autotune.json"
 
 # The golden file was made on another machine for another model, and says so.
 pytestmark = pytest.mark.filterwarnings("ignore::autotune.embed.StaleWarning")
@@ -28,8 +31,44 @@ def test_a_load_above_the_highest_is_warned_about() -> None:
 
 
 def test_another_machine_is_warned_about() -> None:
-    with pytest.warns(autotune.StaleWarning, match="search again on this machine"):
+    with pytest.warns(autotune.StaleWarning, match="tuned with CPU .*: search again"):
         autotune.load(GOLDEN)
+
+
+def test_staleness_is_an_error_or_nothing_as_the_caller_wishes(mlp: Path) -> None:
+    with pytest.raises(autotune.StaleError, match="not the model that was tuned"):
+        autotune.load(GOLDEN, model=mlp, stale="error")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        tuned = autotune.load(GOLDEN, model=mlp, stale="ignore")
+        assert tuned.config(1e6) == tuned.file.policy[-1].config
+        tuned.open(mlp).close()
+
+
+def test_a_file_made_here_for_this_model_is_not_stale(mlp: Path, tmp_path: Path) -> None:
+    ort = pytest.importorskip("onnxruntime")
+    path = tmp_path / "here.autotune.json"
+    file = config_file.read(GOLDEN)
+    here = {
+        "machine": this_machine(),
+        "runtime": f"onnxruntime {ort.__version__}",
+        "model": replace(file.model, sha256=model_file.sha256(mlp)),
+    }
+    config_file.write(path, replace(file, **here))
+    autotune.load(path, model=mlp, stale="error").open(mlp).close()
+    config_file.write(path, replace(file, **here | {"runtime": "onnxruntime 1.2.3"}))
+    with pytest.raises(autotune.StaleError, match=r"tuned with onnxruntime 1\.2\.3, here it is"):
+        autotune.load(path, stale="error")
+
+
+def test_arguments_for_servers_are_those_of_the_configuration() -> None:
+    tuned = autotune.load(GOLDEN)
+    batching = ServingConfig(replicas=3, max_batch_size=4, batch_timeout_ms=5.0)
+    tuned = autotune.Tuned(replace(tuned.file, recommended=batching))
+    assert tuned.lit_api_kwargs() == {"max_batch_size": 4, "batch_timeout": 0.005}
+    assert tuned.lit_server_kwargs() == {"accelerator": "cpu", "workers_per_device": 3}
+    assert tuned.ray_deployment_kwargs() == {"num_replicas": 3}
+    assert tuned.ray_batch_kwargs() == {"max_batch_size": 4, "batch_wait_timeout_s": 0.005}
 
 
 def test_session_options_are_those_of_the_configuration() -> None:

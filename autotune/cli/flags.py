@@ -12,8 +12,6 @@ if TYPE_CHECKING:
     from autotune.spec import ExecutionMode, ModelSpec, Objective, ServingConfig, Slo
 
 MAX_SLO_S = 3600.0
-MOST = 1024
-"""Replicas, threads or requests in a batch: more is a slip of the pen."""
 KNOBS = (
     "replicas",
     "intra-op-threads",
@@ -138,6 +136,8 @@ def parse_other(text: str) -> "ServingConfig":
 
 
 def _whole(text: str, where: str, least: int) -> int:
+    from autotune.spec import MOST
+
     try:
         number = int(text)
     except ValueError:

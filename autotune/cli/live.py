@@ -9,6 +9,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from autotune.records import Summary
 from autotune.spec import ServingConfig
 from autotune.stages.events import (
     Event,
@@ -21,7 +22,6 @@ from autotune.stages.events import (
     Started,
     Tried,
 )
-from autotune.stats.summary import Summary
 from autotune.units import format_ms, format_rps
 
 LOOK_LINE_S = 2.0

@@ -4,9 +4,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from autotune.records import Percentile
 from autotune.spec import Slo
 from autotune.stages.measurement import Difference, Measurement, Side
-from autotune.stats.summary import Percentile
 from autotune.units import format_ms, format_percent, format_rps
 
 _STYLES = {"PASS": "bold green", "FAIL": "bold red", "UNDECIDED": "bold yellow"}

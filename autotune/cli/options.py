@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+FileArgument = Annotated[Path, typer.Argument(help="A file that `autotune search` wrote.")]
 ModelArgument = Annotated[
     str,
     typer.Argument(

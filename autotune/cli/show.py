@@ -1,13 +1,14 @@
 """`autotune show`: print a tuned file again."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from autotune.cli.options import FileArgument
+
 
 def show(
-    file: Annotated[Path, typer.Argument(help="A file that `autotune search` wrote.")],
+    file: FileArgument,
     json: Annotated[bool, typer.Option("--json", help="Print the file itself.")] = False,
 ) -> None:
     """Print a tuned file as `autotune search` did."""

@@ -4,8 +4,8 @@ from rich.console import Console
 from rich.table import Table
 
 from autotune.config_file import PolicyEntry, TunedFile
+from autotune.records import Percentile, Summary
 from autotune.spec import RUNTIME_DEFAULT
-from autotune.stats.summary import Percentile, Summary
 from autotune.units import format_ms, format_percent, format_rps
 
 _NARROW = 100

@@ -11,9 +11,10 @@ from autotune.models.onnx_model import RUNTIME, as_infer, declared, explain, ope
 from autotune.models.output_check import checkable, how_batch_differs, how_outputs_differ
 from autotune.models.sample_inputs import RequestMix, make_request_mix
 from autotune.models.saved_outputs import save_outputs
-from autotune.outcome import InputInfo, ModelInfo
+from autotune.outcome import ModelInfo
 from autotune.probes.memory import peak_memory_bytes
 from autotune.probes.threads import thread_count
+from autotune.records import InputInfo
 from autotune.spec import RUNTIME_DEFAULT, ModelSpec
 
 _REPEAT_SHARE = 0.1
@@ -21,8 +22,12 @@ _REPEAT_SHARE = 0.1
 itself would leave too little of it for what a configuration changes."""
 
 
-def inspect_model(spec: ModelSpec, outputs_folder: Path | None = None) -> ModelInfo:
+def inspect_model(
+    spec: ModelSpec, outputs_folder: Path | None = None, requests_folder: Path | None = None
+) -> ModelInfo:
     """Load the model with the runtime's defaults, run it, and see whether it can be batched.
+
+    Its requests are saved in `requests_folder`, if there is one, for a server to be sent.
 
     Its outputs are saved in `outputs_folder` for other sessions to be checked against, if there is
     one and the model gives the same answers twice.
@@ -38,6 +43,8 @@ def inspect_model(spec: ModelSpec, outputs_folder: Path | None = None) -> ModelI
     infer = as_infer(session)
     inputs, outputs = declared(session.get_inputs()), declared(session.get_outputs())
     mix = make_request_mix(inputs, spec)
+    if requests_folder is not None:
+        save_outputs(requests_folder, [checkable(sample) for sample in mix.samples])
     run_s = _run_all(infer, mix, spec)
     threads = 1 + thread_count() - threads_before
     footprint_bytes = peak_memory_bytes() - memory_before

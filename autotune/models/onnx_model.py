@@ -9,7 +9,7 @@ import onnxruntime as ort
 from autotune.engine.replica import Infer
 from autotune.engine.source import Tensors
 from autotune.errors import ModelError
-from autotune.outcome import InputInfo
+from autotune.records import InputInfo
 from autotune.spec import SessionShape
 
 RUNTIME = f"onnxruntime {ort.__version__}"

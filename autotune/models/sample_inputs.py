@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from autotune.engine.source import Tensors
 from autotune.errors import ModelError, UsageError
-from autotune.outcome import InputInfo
+from autotune.records import InputInfo
 from autotune.spec import ModelSpec, RequestKind
 from autotune.units import format_shape
 

@@ -23,6 +23,7 @@ from autotune.stages.context import Context
 from autotune.stages.foresight import prediction_error
 from autotune.stages.front import pareto_front
 from autotune.stages.goal import cores_of
+from autotune.stages.reference import reference_of
 from autotune.stages.sentence import meeting_from_below, summarize_policy
 from autotune.stages.survey import Ground, best_predicted
 from autotune.stats.summary import summarize
@@ -45,7 +46,7 @@ def answer(context: Context, ground: Ground, strategy: Strategy, ended: Ended) -
     question, info = context.question, ground.info
     return TunedFile(
         format="autotune",
-        schema_version=3,
+        schema_version=4,
         status=_status(entries, context, ended),
         summary=summarize_policy(entries, question.slo),
         recommended=recommended(entries),
@@ -65,6 +66,7 @@ def answer(context: Context, ground: Ground, strategy: Strategy, ended: Ended) -
         runtime=info.runtime,
         autotune=version("autotune"),
         search=_search_info(context, ground, ended, entries),
+        reference=reference_of(context.journal.cost_windows),
         front=pareto_front(context.journal.trials, lambda config: cores_of(config, ground)),
         trials=context.journal.trials,
     )

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from autotune.outcome import Failed
+from autotune.records import Failed, Summary
 from autotune.spec import RUNTIME_DEFAULT, ServingConfig
 from autotune.stages.context import Context
 from autotune.stages.drive import Window, order_of_round, run_trial
@@ -10,7 +10,6 @@ from autotune.stages.events import Said, Started, Tried
 from autotune.stages.survey import Ground, best_predicted
 from autotune.stats.judge import Decision, Judge
 from autotune.stats.paired import MIN_ROUNDS
-from autotune.stats.summary import Summary
 from autotune.strategy.protocol import Strategy
 from autotune.strategy.rrl import Rrl
 from autotune.units import format_rps

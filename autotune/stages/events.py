@@ -3,10 +3,10 @@
 from collections.abc import Callable
 
 from autotune.config_file import Phase
-from autotune.outcome import Failed, ModelInfo
+from autotune.outcome import ModelInfo
+from autotune.records import Failed, Summary
 from autotune.spec import Record, ServingConfig
 from autotune.stats.judge import Decision
-from autotune.stats.summary import Summary
 
 
 class Started(Record, frozen=True):

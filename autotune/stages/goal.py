@@ -10,12 +10,12 @@ import math
 
 import numpy as np
 
-from autotune.outcome import Failed, Samples
+from autotune.outcome import Samples
 from autotune.predict.forecast import cpu_s
+from autotune.records import Failed, Percentile, Summary
 from autotune.spec import ServingConfig
 from autotune.stages.question import Question
 from autotune.stages.survey import Ground
-from autotune.stats.summary import Percentile, Summary
 from autotune.strategy.protocol import Observation, Pair, Prediction, SearchSettings
 from autotune.strategy.rrl import Rrl
 

@@ -2,10 +2,12 @@
 
 from autotune.arrivals import Traffic
 from autotune.config_file import Phase, Trial
-from autotune.outcome import Failed, Measured, TrialOutcome
+from autotune.outcome import Measured, TrialOutcome
+from autotune.records import Failed, Summary
 from autotune.spec import ServingConfig, Slo
 from autotune.stages.drive import repeats_after
-from autotune.stats.summary import Summary, summarize
+from autotune.stages.reference import CostWindow
+from autotune.stats.summary import summarize
 
 
 class Journal:
@@ -15,6 +17,7 @@ class Journal:
         """Start empty."""
         self._slo = slo
         self.trials: list[Trial] = []
+        self.cost_windows: list[CostWindow] = []
         self._runs: dict[tuple[Phase, float, ServingConfig], list[Measured]] = {}
 
     def add(

@@ -4,9 +4,9 @@ from typing import Literal
 
 from autotune.outcome import Stopped
 from autotune.probes.machine import Machine
+from autotune.records import Summary
 from autotune.spec import Record, ServingConfig, Slo
 from autotune.stats.breakdown import AfterIdle, Histogram, Parts
-from autotune.stats.summary import Summary
 
 SloAnswer = Literal["PASS", "FAIL", "UNDECIDED"]
 

@@ -9,11 +9,12 @@ import numpy as np
 from scipy.special import ndtr
 
 from autotune.errors import MeasureError
-from autotune.outcome import Failed, ModelInfo, Samples, ServiceTimes
+from autotune.outcome import ModelInfo, Samples, ServiceTimes
 from autotune.predict.predictor import Predictor
 from autotune.predict.queue_simulation import batch_seconds
 from autotune.predict.rest import Paced
 from autotune.predict.service_law import Corner, is_crowded, paced_shapes, take_corners
+from autotune.records import Failed
 from autotune.space.feasible import infeasible_because
 from autotune.spec import ServingConfig, SessionShape
 from autotune.stages import events

@@ -8,8 +8,9 @@ import numpy as np
 
 from autotune.arrivals import draw
 from autotune.errors import MeasureError, UsageError
-from autotune.outcome import Failed, Measured, ModelInfo, TrialOutcome
+from autotune.outcome import Measured, ModelInfo, TrialOutcome
 from autotune.probes.memory import available_memory_bytes
+from autotune.records import Failed
 from autotune.space.feasible import infeasible_because
 from autotune.spec import ServingConfig
 from autotune.stages.drive import (

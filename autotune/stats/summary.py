@@ -1,17 +1,16 @@
 """A run, or several runs of one configuration at one load, in the numbers a person asks for."""
 
 from collections.abc import Sequence
-from typing import Literal
 
 import numpy as np
 
 from autotune.outcome import Flags, Measured, Samples
-from autotune.spec import Record, Slo
+from autotune.records import Percentile, SloVerdict, Summary
+from autotune.spec import Slo
 from autotune.stats.disturbance import severity
 from autotune.stats.percentiles import Interval, percentile_interval
 from autotune.stats.sequential import Verdict, decide_once, evidence
 
-SloVerdict = Literal["met", "missed", "undecided"]
 _SLO_VERDICTS: dict[Verdict, SloVerdict] = {
     "pass": "met",
     "fail": "missed",
@@ -19,54 +18,6 @@ _SLO_VERDICTS: dict[Verdict, SloVerdict] = {
 }
 CONFIDENCE = 0.95
 """Of the intervals, and of `slo_verdict`."""
-
-
-class Percentile(Record, frozen=True):
-    """A latency percentile with its 95 % interval; None: beyond what the requests can show."""
-
-    value_ms: float | None
-    """None where so many requests were lost that the percentile is unbounded."""
-    low_ms: float | None
-    high_ms: float | None
-
-
-class Summary(Record, frozen=True):
-    """What was measured of one configuration at one load. Shares are of all offered requests."""
-
-    requests: int
-    """Requests offered and counted, lost ones included."""
-    lost: int
-    p50: Percentile
-    p95: Percentile
-    p99: Percentile
-    objective: Percentile
-    """The percentile that the SLO names."""
-    largest_ms: float
-    """Largest latency among the served requests."""
-    slo_attainment: float
-    """Share of offered requests answered within the SLO."""
-    slo_verdict: SloVerdict
-    """Whether the SLO is met, proven at 95 % confidence; `undecided` where it is not."""
-    cpu_s_per_request: float
-    joules_per_request: float | None
-    """Energy of the processor packages; None where it cannot be read."""
-    mean_batch_size: float
-    issue_lateness_ms: float | None
-    """Mean time that the harness took to notice a request for which a replica was free."""
-    queueing_ms: float
-    """Mean wait for a free replica (in files of version 1, all waiting)."""
-    batch_wait_ms: float | None
-    """Mean wait for company."""
-    service_ms: float
-    """Mean execution time."""
-    peak_memory_mib: float
-    diverged: bool
-
-    meets_slo: bool
-    """Whether the measured attainment reaches the SLO, proven or not."""
-
-    disturbed: list[str]
-    """What spoilt some of its windows, each counted; empty: nothing did."""
 
 
 def summarize(runs: Sequence[Measured], slo: Slo) -> Summary:

@@ -5,9 +5,9 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from autotune.outcome import Measured
-from autotune.spec import Objective, Record, ServingConfig, Slo
+from autotune.records import Gain, Summary
+from autotune.spec import Objective, ServingConfig, Slo
 from autotune.stats.paired import Comparison, comparable_quantile, compare_cpu, compare_latency
-from autotune.stats.summary import Summary
 
 MIN_GAIN = 0.03
 """A gain below this share is not worth a change."""
@@ -32,26 +32,6 @@ class Goal(NamedTuple):
     objective: Objective = "latency"
     cores_of: Callable[[ServingConfig], int] = lambda config: config.replicas
     """Cores that a configuration may use at once."""
-
-
-class Gain(Record, frozen=True):
-    """A configuration against the runtime's default, under the same arrivals."""
-
-    percentile: float
-    """The percentile compared: the SLO's, or the highest that a round's requests let us see."""
-    latency_ratio: float | None
-    """Its latency over the default's, of the typical round; None: either lost too many requests."""
-    low: float | None
-    high: float | None
-    """95 % interval of the ratio."""
-    latency_differs: bool
-    """Whether the difference in latency is more than noise, at 5 %."""
-    cpu_ratio: float
-    """Its CPU seconds per request over the default's."""
-    proven: bool
-    """Better beyond noise: in latency, in meeting the SLO, or as good for less CPU time."""
-    reason: str
-    """What is better, in words."""
 
 
 def compare(one: Contender, other: Contender, goal: Goal) -> Gain:

@@ -5,7 +5,8 @@ from collections import OrderedDict
 from types import TracebackType
 
 from autotune.errors import MeasureError, ModelError, UsageError
-from autotune.outcome import Failed, ModelInfo, ServiceTimes, TrialOutcome
+from autotune.outcome import ModelInfo, ServiceTimes, TrialOutcome
+from autotune.records import Failed
 from autotune.spec import ModelSpec, SessionShape, TrialSpec
 from autotune.stats.judge import Decides
 from autotune.trial import wire
@@ -33,8 +34,10 @@ class Bench:
         self._footprint_bytes = 0
         self._outputs: tempfile.TemporaryDirectory[str] | None = None
 
-    def inspect(self) -> ModelInfo:
+    def inspect(self, requests_folder: str | None = None) -> ModelInfo:
         """Load and run the model once, in a child of its own.
+
+        Its requests are left in `requests_folder`, if there is one, as the outputs are.
 
         What it answered is kept until the bench is closed: sessions opened from now on must give
         the same answers, where these can be checked.
@@ -47,9 +50,10 @@ class Bench:
         folder = self._outputs = tempfile.TemporaryDirectory(prefix="autotune-")
         child = Child()
         try:
-            reply = child.ask(
-                wire.Inspect(model=self.model, outputs_folder=folder.name), LOAD_TIMEOUT_S
+            request = wire.Inspect(
+                model=self.model, outputs_folder=folder.name, requests_folder=requests_folder
             )
+            reply = child.ask(request, LOAD_TIMEOUT_S)
         finally:
             child.close()
         if not (isinstance(reply, ModelInfo) and reply.outputs_checked):
@@ -62,6 +66,11 @@ class Bench:
             case Failed():
                 raise ModelError(f"{self.model.path}: cannot be run: {reply.detail}")
         raise MeasureError(f"unexpected reply {type(reply).__name__}")
+
+    @property
+    def outputs_folder(self) -> str | None:
+        """Where the default session's outputs are; None where they cannot be checked against."""
+        return self._outputs.name if self._outputs is not None else None
 
     def limit_memory(self, available_bytes: int | None, footprint_bytes: int) -> None:
         """Keep the replicas of all children within `available_bytes`, where that is known."""

@@ -15,7 +15,7 @@ from pathlib import Path
 from autotune.errors import AutotuneError, UsageError
 from autotune.models.inspect_model import inspect_model
 from autotune.models.onnx_model import explain
-from autotune.outcome import Failed, FailureKind
+from autotune.records import Failed, FailureKind
 from autotune.trial import wire
 from autotune.trial.sessions import Sessions, WrongOutputError
 
@@ -35,7 +35,12 @@ def _answer(sessions: Sessions, request: wire.Request) -> wire.Reply:
     try:
         match request:
             case wire.Inspect():
-                return inspect_model(request.model, Path(request.outputs_folder))
+                requests = request.requests_folder
+                return inspect_model(
+                    request.model,
+                    Path(request.outputs_folder),
+                    None if requests is None else Path(requests),
+                )
             case wire.Open():
                 return sessions.open(request)
             case wire.ClosedLoop():

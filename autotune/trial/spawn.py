@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from multiprocessing import Pipe
 
-from autotune.outcome import Failed, FailureKind
+from autotune.records import Failed, FailureKind
 from autotune.request_log import RequestLog, share_log
 from autotune.trial import wire
 
@@ -18,6 +18,15 @@ Meanwhile = Callable[[], float | None]
 """Looks at a run under way; returns the seconds until its next look, None where it hangs."""
 
 _STDERR_TAIL_BYTES = 2000
+
+
+_ENVIRONMENT = {
+    # The runtime under test has its own pools; numpy's would only take memory.
+    "OPENBLAS_NUM_THREADS": "1",
+    "OMP_NUM_THREADS": "1",
+    # From 1.29 on, ONNX Runtime's packages report to their maker unless told not to.
+    "ORT_DISABLE_TELEMETRY": "1",
+}
 
 
 def _until(deadline_s: float) -> float:
@@ -41,8 +50,7 @@ class Child:
                 stderr=self._output,
                 pass_fds=[theirs.fileno(), self._log_descriptor],
                 start_new_session=True,
-                # The runtime under test has its own pools; numpy's would only take memory.
-                env={**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
+                env={**os.environ, **_ENVIRONMENT},
             )
 
     @property

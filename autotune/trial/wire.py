@@ -5,7 +5,8 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from autotune.outcome import Disturbance, Failed, ModelInfo, Samples, ServiceTimes
+from autotune.outcome import Disturbance, ModelInfo, Samples, ServiceTimes
+from autotune.records import Failed
 from autotune.spec import ModelSpec, Record, SessionShape, TrialSpec
 
 
@@ -15,6 +16,8 @@ class Inspect(Record, frozen=True, tag="inspect"):
     model: ModelSpec
     outputs_folder: str
     """Where to leave the default session's outputs, if they can be checked against."""
+    requests_folder: str | None = None
+    """Where to leave the requests themselves; None: nowhere."""
 
 
 class Open(Record, frozen=True, tag="open"):

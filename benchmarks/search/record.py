@@ -23,9 +23,10 @@ import numpy as np
 
 from autotune import model_file
 from autotune.arrivals import Traffic
-from autotune.outcome import Failed, Measured, ModelInfo
+from autotune.outcome import Measured, ModelInfo
 from autotune.probes.cores import usable_cores
 from autotune.probes.machine import Machine, this_machine
+from autotune.records import Failed
 from autotune.space.axes import Axes, make_axes
 from autotune.space.lattice import make_lattice
 from autotune.spec import ModelSpec, Record, ServingConfig, Slo

@@ -11,10 +11,11 @@ import numpy as np
 
 from autotune import model_file
 from autotune.arrivals import Traffic
-from autotune.outcome import Failed, Samples
+from autotune.outcome import Samples
 from autotune.predict.forecast import make_lanes
 from autotune.predict.predictor import Predictor
 from autotune.predict.service_law import Corner, fit_law
+from autotune.records import Failed
 from autotune.spec import ModelSpec, ServingConfig, SessionShape
 from autotune.stages.drive import Window, run_trial
 from autotune.stages.explore import CHILD_START_S

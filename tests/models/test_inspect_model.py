@@ -10,7 +10,7 @@ from autotune.errors import ModelError, UsageError
 from autotune.models.inspect_model import inspect_model
 from autotune.models.onnx_model import session_options
 from autotune.models.sample_inputs import make_request_mix, make_samples, settle_shapes
-from autotune.outcome import InputInfo
+from autotune.records import InputInfo
 from autotune.spec import ModelSpec, RequestKind, ServingConfig
 
 

@@ -13,7 +13,8 @@ from autotune import config_file
 from autotune.arrivals import Traffic
 from autotune.cli.table import print_answer
 from autotune.config_file import TunedFile
-from autotune.outcome import Failed, Measured, ModelInfo, ServiceTimes, TrialOutcome
+from autotune.outcome import Measured, ModelInfo, ServiceTimes, TrialOutcome
+from autotune.records import Failed
 from autotune.spec import RUNTIME_DEFAULT, ServingConfig, SessionShape, Slo
 from autotune.stages.answer import Ended, answer
 from autotune.stages.confirm import confirm

@@ -1,7 +1,7 @@
 from made import run_of
 
 from autotune.config_file import Trial
-from autotune.outcome import Failed
+from autotune.records import Failed
 from autotune.spec import RUNTIME_DEFAULT, ServingConfig, Slo
 from autotune.stages.front import pareto_front
 from autotune.stats.summary import summarize

@@ -12,10 +12,11 @@ from made import run_of, times_of
 from autotune.arrivals import Traffic
 from autotune.config_file import TunedFile
 from autotune.errors import MeasureError
-from autotune.outcome import Failed, Measured, ModelInfo, ServiceTimes, TrialOutcome
+from autotune.outcome import Measured, ModelInfo, ServiceTimes, TrialOutcome
 from autotune.patterns import Bursty, Gaps, Pattern, Poisson
 from autotune.predict.queue_simulation import Lanes, simulate
 from autotune.probes.cores import Cores
+from autotune.records import Failed
 from autotune.space.axes import make_axes
 from autotune.space.lattice import make_lattice
 from autotune.spec import RUNTIME_DEFAULT, ModelSpec, ServingConfig, SessionShape, Slo, TrialSpec
@@ -64,7 +65,7 @@ class SyntheticBench(Bench):
         self.fails = fails
         self.trials: list[TrialSpec] = []
 
-    def inspect(self) -> ModelInfo:
+    def inspect(self, requests_folder: str | None = None) -> ModelInfo:
         return INFO
 
     def service_times(

@@ -9,8 +9,9 @@ from scripted import ScriptedBench, disturbed_by
 
 from autotune.arrivals import Traffic
 from autotune.errors import MeasureError, UsageError
-from autotune.outcome import Failed, FailureKind, Measured, ModelInfo, TrialOutcome
+from autotune.outcome import Measured, ModelInfo, TrialOutcome
 from autotune.patterns import Bursty, Gaps
+from autotune.records import Failed, FailureKind
 from autotune.spec import RUNTIME_DEFAULT, ModelSpec, ServingConfig, SessionShape, Slo, TrialSpec
 from autotune.stages import single as single_module
 from autotune.stages.events import Event, Looked, Said

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from made import run_of
 
+from autotune.records import SloVerdict
 from autotune.spec import Slo
-from autotune.stats.summary import SloVerdict, summarize
+from autotune.stats.summary import summarize
 
 SLO = Slo(latency_ms=50.0)
 

@@ -12,7 +12,8 @@ import pytest
 
 from autotune.arrivals import Traffic, draw
 from autotune.errors import ModelError
-from autotune.outcome import Failed, Measured, ServiceTimes
+from autotune.outcome import Measured, ServiceTimes
+from autotune.records import Failed
 from autotune.spec import ModelSpec, ServingConfig, Slo, TrialSpec
 from autotune.stats.judge import Judge
 from autotune.trial import watch as watch_module

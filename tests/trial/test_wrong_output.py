@@ -10,7 +10,8 @@ from autotune.arrivals import Traffic, draw
 from autotune.engine.source import Tensors
 from autotune.models.sample_inputs import RequestMix
 from autotune.models.saved_outputs import SavedOutputs, save_outputs
-from autotune.outcome import Failed, Measured, ModelInfo, TrialOutcome
+from autotune.outcome import Measured, ModelInfo, TrialOutcome
+from autotune.records import Failed
 from autotune.spec import ModelSpec, ServingConfig, TrialSpec
 from autotune.trial import sessions as sessions_module
 from autotune.trial.bench import Bench

@@ -1,0 +1,94 @@
+"""What was found, in plain records: they stand in files, and need no library of numbers."""
+
+from typing import Literal
+
+from autotune.spec import Record
+
+FailureKind = Literal[
+    "crash", "timeout", "out_of_memory", "load_error", "run_error", "wrong_output"
+]
+SloVerdict = Literal["met", "missed", "undecided"]
+
+
+class InputInfo(Record, frozen=True):
+    """One input or output as the model declares it."""
+
+    name: str
+    dtype: str
+    shape: list[int | str]
+    """A number where fixed; a name, or `?`, where left open."""
+
+
+class Failed(Record, frozen=True, tag="failed"):
+    """A configuration that could not be measured: something learnt, not the end of the search."""
+
+    kind: FailureKind
+    detail: str
+
+
+class Percentile(Record, frozen=True):
+    """A latency percentile with its 95 % interval; None: beyond what the requests can show."""
+
+    value_ms: float | None
+    """None where so many requests were lost that the percentile is unbounded."""
+    low_ms: float | None
+    high_ms: float | None
+
+
+class Summary(Record, frozen=True):
+    """What was measured of one configuration at one load. Shares are of all offered requests."""
+
+    requests: int
+    """Requests offered and counted, lost ones included."""
+    lost: int
+    p50: Percentile
+    p95: Percentile
+    p99: Percentile
+    objective: Percentile
+    """The percentile that the SLO names."""
+    largest_ms: float
+    """Largest latency among the served requests."""
+    slo_attainment: float
+    """Share of offered requests answered within the SLO."""
+    slo_verdict: SloVerdict
+    """Whether the SLO is met, proven at 95 % confidence; `undecided` where it is not."""
+    cpu_s_per_request: float
+    joules_per_request: float | None
+    """Energy of the processor packages; None where it cannot be read."""
+    mean_batch_size: float
+    issue_lateness_ms: float | None
+    """Mean time that the harness took to notice a request for which a replica was free."""
+    queueing_ms: float
+    """Mean wait for a free replica (in files of version 1, all waiting)."""
+    batch_wait_ms: float | None
+    """Mean wait for company."""
+    service_ms: float
+    """Mean execution time."""
+    peak_memory_mib: float
+    diverged: bool
+
+    meets_slo: bool
+    """Whether the measured attainment reaches the SLO, proven or not."""
+
+    disturbed: list[str]
+    """What spoilt some of its windows, each counted; empty: nothing did."""
+
+
+class Gain(Record, frozen=True):
+    """A configuration against the runtime's default, under the same arrivals."""
+
+    percentile: float
+    """The percentile compared: the SLO's, or the highest that a round's requests let us see."""
+    latency_ratio: float | None
+    """Its latency over the default's, of the typical round; None: either lost too many requests."""
+    low: float | None
+    high: float | None
+    """95 % interval of the ratio."""
+    latency_differs: bool
+    """Whether the difference in latency is more than noise, at 5 %."""
+    cpu_ratio: float
+    """Its CPU seconds per request over the default's."""
+    proven: bool
+    """Better beyond noise: in latency, in meeting the SLO, or as good for less CPU time."""
+    reason: str
+    """What is better, in words."""
