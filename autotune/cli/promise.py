@@ -1,0 +1,68 @@
+"""What a tuned file says of model, requests and arrivals, where no option says otherwise."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from autotune.cli.flags import parse_model, parse_traffics
+from autotune.errors import UsageError
+from autotune.units import format_shape, parse_load_rps
+
+if TYPE_CHECKING:
+    from autotune.config_file import PolicyEntry, TunedFile
+    from autotune.patterns import Pattern
+    from autotune.spec import ModelSpec
+
+
+def model_for(
+    tuned: "TunedFile",
+    model: str,
+    shape: list[str] | None,
+    input: Path | None,
+    requests: Path | None,
+    seed: int,
+) -> "ModelSpec":
+    """Return the model with requests as the options say, else of the shapes in the file.
+
+    Raises:
+        ModelError: there is no such model.
+        UsageError: an option contradicts another or cannot be read.
+    """
+    if not shape and input is None and requests is None:
+        shapes = tuned.model.request_shapes.items()
+        shape = [f"{name}={format_shape(sizes)}" for name, sizes in shapes if sizes]
+    return parse_model(model, shape, input, requests, seed)
+
+
+def pattern_for(
+    tuned: "TunedFile", load_rps: float, arrivals: str | None, trace: Path | None
+) -> "Pattern":
+    """Return how requests arrive as the options say, else as the file does.
+
+    Raises:
+        UsageError: an option cannot be read, or the file was tuned for a trace, which it lacks.
+    """
+    from autotune.patterns import parse_description
+
+    if arrivals is not None or trace is not None:
+        traffics, pattern = parse_traffics(f"{load_rps!r}", None, trace, arrivals)
+        return traffics[0].pattern if traffics else pattern
+    found = parse_description(tuned.arrivals)
+    if found is None:
+        raise UsageError(f"the file was tuned for a {tuned.arrivals}: give it with --trace")
+    return found
+
+
+def entry_for(tuned: "TunedFile", load: str, file: Path) -> "PolicyEntry":
+    """Return the policy's entry for the load of `--load`.
+
+    Raises:
+        UsageError: it is no load, or above all that were tuned for.
+    """
+    load_rps = parse_load_rps(load, "--load")
+    for entry in tuned.policy:
+        if load_rps <= entry.load_rps:
+            return entry
+    raise UsageError(
+        f"--load {load}: {file} was tuned for up to {tuned.policy[-1].load_rps:g} requests/s: "
+        "search again with --load"
+    )
