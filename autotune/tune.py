@@ -1,4 +1,4 @@
-"""READ FIRST: a whole search, and a single measurement, on one screen each.
+"""READ FIRST: a whole search, a single measurement, and a check, on one screen each.
 
     survey      inspect the model, profile a few corners, predict every configuration at every load
     explore     ask the strategy what can still change the answer, measure it, tell, until settled
@@ -20,10 +20,13 @@ from autotune.stages.confirm import confirm
 from autotune.stages.context import Context
 from autotune.stages.events import Observer, Said
 from autotune.stages.explore import explore
+from autotune.stages.gate import GateReport, judge_gate
+from autotune.stages.gate_rounds import GateQuestion, measure_gate
 from autotune.stages.goal import start
 from autotune.stages.journal import Journal
 from autotune.stages.measurement import Measurement
 from autotune.stages.question import DEFAULT_BUDGET_S, Deadline, MeasureQuestion, Question
+from autotune.stages.reference import take_reference
 from autotune.stages.single import inspect, measure_alone, measure_rounds
 from autotune.stages.survey import survey
 from autotune.stages.weigh import weigh
@@ -52,7 +55,9 @@ def search(question: Question, observe: Observer = lambda event: None) -> TunedF
         strategy = start(question, ground)
         stopped: StopReason
         try:
+            take_reference(context, ground.info.run_s)
             stopped = explore(context, ground, strategy)
+            take_reference(context, ground.info.run_s)
             confirm(context, ground, strategy)
         except KeyboardInterrupt:
             stopped = "interrupted"
@@ -60,6 +65,17 @@ def search(question: Question, observe: Observer = lambda event: None) -> TunedF
     tuned = answer(context, ground, strategy, Ended(stopped, started_at, sha256))
     config_file.write(question.output, tuned)
     return tuned
+
+
+def check(question: GateQuestion, observe: Observer = lambda event: None) -> GateReport:
+    """Measure again what a tuned file promises, and say whether it still holds.
+
+    Raises:
+        UsageError, ModelError: the model, its inputs or the budget cannot be used.
+        MeasureError: a configuration fails.
+    """
+    with Bench(question.model) as bench:
+        return judge_gate(question, measure_gate(question, bench, observe))
 
 
 def measure(question: MeasureQuestion, observe: Observer = lambda event: None) -> Measurement:

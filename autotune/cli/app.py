@@ -3,7 +3,9 @@
 0    answered
 1    answered, but the SLO is not met at every load asked for, or measurements will be spoilt
 2    a mistake in what was given; one line says which
+3    `check`: a regression against the file
 4    measured, but the SLO is undecided or the numbers are invalid
+5    `check`: the file was made for another model, machine or runtime
 130  interrupted (143 when terminated); the best so far was written where there was any
 """
 
@@ -16,11 +18,14 @@ from typing import Annotated
 import typer
 from typer.exceptions import TyperException
 
+from autotune.cli.check import check
 from autotune.cli.doctor import doctor
+from autotune.cli.export import export
 from autotune.cli.measure import measure
 from autotune.cli.schema import schema
 from autotune.cli.search import search
 from autotune.cli.show import show
+from autotune.cli.verify import verify
 from autotune.errors import AutotuneError
 
 INTERRUPTED = 130
@@ -35,6 +40,9 @@ app = typer.Typer(
 )
 app.command()(search)
 app.command()(measure)
+app.command()(export)
+app.command()(verify)
+app.command()(check)
 app.command()(show)
 app.command()(schema)
 app.command()(doctor)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-GOLDEN = Path(__file__).parents[1] / "golden" / "v3.autotune.json"
+GOLDEN = str(Path(__file__).parents[1] / "golden" / "v4.autotune.json")
 
 
 def autotune(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -22,6 +22,8 @@ def mistakes(mlp: Path, images: Path, folder: Path) -> dict[tuple[str, ...], str
     (folder / "other.txt").write_text("precious")
     (folder / "mix.csv").write_text("weight,shape\n1,x=1x256\n2,x=1x7\n")
     good = (str(mlp), "--slo", "50ms")
+    (folder / "taken" / "magika").mkdir(parents=True)
+    (folder / "taken" / "magika" / "config.pbtxt").write_text("precious")
     return {
         ("search", "missing.onnx", "--slo", "50ms"): "no such file",
         ("search", str(folder), "--slo", "50ms"): "directory",
@@ -51,6 +53,28 @@ def mistakes(mlp: Path, images: Path, folder: Path) -> dict[tuple[str, ...], str
         ("search", *good, "-o", str(folder / "other.txt")): "not a tuned file",
         ("search", *good, "-o", str(folder / "none" / "a.json")): "no folder",
         ("show", "none.json"): "cannot be read",
+        ("export",): "autotune export FILE --to SERVER",
+        ("export", GOLDEN): "autotune export FILE --to SERVER",
+        ("export", GOLDEN, "--to", "trition"): "choose one of onnxruntime, triton",
+        ("export", GOLDEN, "--to", "triton", "--load", "1e5"): "was tuned for up to",
+        ("export", GOLDEN, "--to", "triton", "--model", str(mlp)): "not the model that was tuned",
+        ("export", GOLDEN, "--to", "triton", "-o", str(folder / "other.txt")): "cannot be written",
+        ("export", GOLDEN, "--to", "triton", "-o", str(folder / "taken")): "replace with --force",
+        ("check", GOLDEN): "Missing argument 'MODEL'",
+        ("check", str(mlp), str(mlp)): "is not JSON",
+        ("check", GOLDEN, str(mlp)): "no input 'bytes'",
+        ("check", GOLDEN, "none.onnx"): "no such file",
+        ("check", GOLDEN, str(mlp), "--stale", "ignore"): "neither error nor warn",
+        ("check", GOLDEN, str(mlp), "--tolerance", "10"): "below 100 %",
+        ("check", GOLDEN, str(mlp), "--budget", "60"): "no unit",
+        ("check", GOLDEN, str(mlp), "--junit", "none/a.xml"): "no folder none",
+        ("verify", GOLDEN): "--server",
+        ("verify", GOLDEN, "--server", "kserve"): "cannot be started here: choose one of",
+        ("verify", GOLDEN, "--server", "torchserve"): "is not installed for",
+        ("verify", GOLDEN, "--server", "onnxruntime", "--port", "70000"): "name another",
+        ("verify", GOLDEN, "--server", "litserve", "--python", "/none"): "cannot be run",
+        ("verify", GOLDEN, "--server", "triton", "--url", "localhost:1"): "write it like http://",
+        ("verify", GOLDEN, "--server", "onnxruntime", "--model", "no.onnx"): "with --model",
         ("serch",): "No such command",
     }
 
@@ -67,6 +91,7 @@ def test_every_mistake_gets_one_line_and_exit_code_2(
         assert "Traceback" not in done.stderr
         assert done.stdout == ""
     assert (tmp_path / "other.txt").read_text() == "precious"
+    assert (tmp_path / "taken" / "magika" / "config.pbtxt").read_text() == "precious"
 
 
 def test_help_and_version_load_no_runtime_and_no_pandas() -> None:
@@ -186,4 +211,4 @@ def test_show_prints_a_table_of_the_golden_file() -> None:
     done = autotune("show", str(GOLDEN))
     assert done.returncode == 0, done.stderr
     assert "runtime default" in done.stdout
-    assert json.loads(GOLDEN.read_text())["summary"].split()[0] in done.stdout
+    assert json.loads(Path(GOLDEN).read_text())["summary"].split()[0] in done.stdout
