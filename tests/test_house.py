@@ -57,7 +57,7 @@ def _length(node: ast.FunctionDef) -> int:
 
 def test_the_readme_names_every_command_and_option() -> None:
     readme = (ROOT / "README.md").read_text()
-    commands = ("search", "measure", "show", "schema", "doctor")
+    commands = ("search", "measure", "export", "verify", "check", "show", "schema", "doctor")
     for arguments in (["--help"], *([name, "--help"] for name in commands)):
         command = [sys.executable, "-m", "autotune", *arguments]
         text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
