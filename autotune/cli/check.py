@@ -9,12 +9,12 @@ import typer
 from autotune.cli.options import (
     ArrivalsOption,
     FileArgument,
+    FileSeedOption,
     InputOption,
     JsonOption,
     LoadOption,
     ModelArgument,
     RequestsOption,
-    SeedOption,
     ShapeOption,
     TraceOption,
 )
@@ -63,7 +63,7 @@ def check(
     shape: ShapeOption = None,
     input: InputOption = None,
     requests: RequestsOption = None,
-    seed: SeedOption = 0,
+    seed: FileSeedOption = None,
     json: JsonOption = False,
 ) -> int:
     """Measure what a tuned file recommends again, beside the default, and say whether it holds.
@@ -80,6 +80,7 @@ def check(
     if junit is not None and not junit.parent.is_dir():
         raise UsageError(f"--junit {junit}: there is no folder {junit.parent}; make it first")
     tuned = config_file.read(file)
+    seed = tuned.search.seed if seed is None else seed
     budget_s = parse_duration_s(budget, "--budget")
     if budget_s > DAY_S:
         raise UsageError(f"--budget {budget!r} is more than a day")

@@ -23,7 +23,7 @@ ArrivalsOption = Annotated[
     typer.Option(
         help="How requests arrive: poisson, constant, bursty:FACTOR (bursts of so many times "
         "the load that carry half of all requests) or gaps:DURATION (spells at the load, each "
-        "followed by as long a silence). [default: poisson]"
+        "followed by as long a silence). [default: poisson; of a tuned file, what it says]"
     ),
 ]
 TraceOption = Annotated[
@@ -46,6 +46,10 @@ RequestsOption = Annotated[
     ),
 ]
 SeedOption = Annotated[int, typer.Option(help="Seed of arrivals and sample inputs.")]
+FileSeedOption = Annotated[
+    int | None,
+    typer.Option(help="Seed of arrivals and sample inputs. [default: what the file says]"),
+]
 JsonOption = Annotated[
     bool, typer.Option("--json", help="Print the result alone, as JSON, on stdout.")
 ]

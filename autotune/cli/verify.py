@@ -9,11 +9,11 @@ import typer
 from autotune.cli.options import (
     ArrivalsOption,
     FileArgument,
+    FileSeedOption,
     InputOption,
     JsonOption,
     LoadOption,
     RequestsOption,
-    SeedOption,
     ShapeOption,
     TraceOption,
 )
@@ -52,7 +52,7 @@ def verify(
     shape: ShapeOption = None,
     input: InputOption = None,
     requests: RequestsOption = None,
-    seed: SeedOption = 0,
+    seed: FileSeedOption = None,
     json: JsonOption = False,
 ) -> int:
     """Start a server with the tuned configurations, drive it, and compare with what was promised.
@@ -68,6 +68,7 @@ def verify(
     from autotune.servers.verify import VerifyQuestion, verify_here, verify_url
 
     tuned = config_file.read(file)
+    seed = tuned.search.seed if seed is None else seed
     duration_s = parse_duration_s(duration, "--duration")
     if duration_s > DAY_S:
         raise UsageError(f"--duration {duration!r} is more than a day")

@@ -20,10 +20,11 @@ from autotune.stats.summary import offered, summarize
 
 GateAnswer = Literal["holds", "slo_missed", "regression", "undecided", "stale"]
 
-CONFIDENCE = 0.99
-"""Of every alarm: a false one comes once in a hundred checks at most."""
-Z_ALARM, Z_CAUGHT = 2.33, 1.645
-"""One-sided normal quantiles of 99 % and 95 %."""
+CONFIDENCE = 0.995
+"""Of each of two alarms, a missed SLO and a regression: a false one comes once in a hundred checks
+at most."""
+Z_ALARM, Z_CAUGHT = 2.58, 1.645
+"""One-sided normal quantiles of 99.5 % and 95 %."""
 RESAMPLES = 400
 LEAST_SPREAD = 0.01
 """Of windows: a few can look steadier than they are."""
@@ -107,10 +108,10 @@ def judge_gate(question: GateQuestion, runs: GateRuns) -> GateReport:
     summary = summarize(mine, slo)
     default = summarize(runs.default, slo) if runs.default else None
     change = _change(question, runs.costs)
-    case = _weigh(question, mine, summary, change)
-    _compare_with_default(case, question, runs)
-    answer, reasons = _answer(question, case, summary)
     floor = _floor(runs.mine, runs.again, slo)
+    case = _weigh(question, mine, summary, change)
+    _compare_with_default(case, question, runs, floor)
+    answer, reasons = _answer(question, case, summary)
     return GateReport(
         answer=answer,
         reasons=reasons,
@@ -205,6 +206,8 @@ def _weigh(
         case.steps.append(f"measure for longer: --budget {3 * question.budget_s:g}s")
     if change is not None:
         _weigh_change(case, change, question.tolerance)
+    elif question.tuned.reference is not None:
+        case.doubts.append("one execution on one thread could not be measured")
     return case
 
 
@@ -231,13 +234,19 @@ def _weigh_change(case: _Case, change: Change, tolerance: float) -> None:
         )
 
 
-def _compare_with_default(case: _Case, question: GateQuestion, runs: GateRuns) -> None:
-    """A regression as well: what was proven better than the default is now proven worse."""
+def _compare_with_default(
+    case: _Case, question: GateQuestion, runs: GateRuns, floor: NoiseFloor
+) -> None:
+    """A regression as well: what was proven better than the default is now proven worse.
+
+    Beyond the noise floor, that is: by more than the configuration differs from itself.
+    """
     gain = question.entry.gain
     if not runs.default or gain is None or not gain.proven or gain.latency_ratio is None:
         return
     found = _compared(runs.mine, runs.default, question.tuned.slo)
-    worse = found.p_value <= 1 - CONFIDENCE and found.low is not None and found.low > 1
+    proven = found.p_value <= 1 - CONFIDENCE and found.low is not None and found.low > 1
+    worse = proven and (found.ratio or 1) > (floor.high or math.inf)
     if gain.latency_ratio < 1 and worse and not _disturbed([*runs.mine, *runs.default]):
         case.regressed.append(
             f"it is slower than the runtime's default (x{found.ratio:.2f} [{found.low:.2f}-"

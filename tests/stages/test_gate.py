@@ -19,7 +19,7 @@ from autotune.stages.gate_rounds import GateRuns
 from autotune.stages.reference import CostWindow, reference_of
 
 
-def windows(latency_ms: float, rounds: int = 8, lost: int = 0, seed: int = 0) -> list[Measured]:
+def windows(latency_ms: float, rounds: int = 10, lost: int = 0, seed: int = 0) -> list[Measured]:
     rng = np.random.default_rng(seed)
     return [
         run_of(latency_ms / 1e3 * rng.uniform(0.9, 1.1, 400), lost=lost, used=(2.0, 1 << 20))
