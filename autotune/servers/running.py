@@ -133,11 +133,10 @@ class RunningServer:
                 with contextlib.suppress(OSError):
                     os.kill(pid, number)
             deadline_s = time.monotonic() + wait_s
-            while time.monotonic() < deadline_s:
+            while self.pids() and time.monotonic() < deadline_s:
                 self._process.poll()  # collects it, so that it leaves the process table
-                if not self.pids():
-                    return
                 time.sleep(0.05)
+        self._process.wait()
 
     def __enter__(self) -> "RunningServer":
         """Return the server itself."""
