@@ -60,7 +60,7 @@ def mistakes(mlp: Path, images: Path, folder: Path) -> dict[tuple[str, ...], str
         ("export", GOLDEN, "--to", "triton", "--model", str(mlp)): "not the model that was tuned",
         ("export", GOLDEN, "--to", "triton", "-o", str(folder / "other.txt")): "cannot be written",
         ("export", GOLDEN, "--to", "triton", "-o", str(folder / "taken")): "replace with --force",
-        ("check", GOLDEN): "Missing argument 'MODEL'",
+        ("check", GOLDEN): "Missing argument 'model'",
         ("check", str(mlp), str(mlp)): "is not JSON",
         ("check", GOLDEN, str(mlp)): "no input 'bytes'",
         ("check", GOLDEN, "none.onnx"): "no such file",
