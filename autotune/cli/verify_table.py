@@ -26,8 +26,8 @@ def _print_one(console: Console, one: Verified) -> None:
     console.print(f"{one.server}{version}: {one.config.describe()}", style="bold", markup=False)
     if one.ready_after_s is not None:
         console.print(
-            f"ready after {one.ready_after_s:.1f} s; {one.processes} processes with {one.threads} "
-            "threads in all",
+            f"ready after {one.ready_after_s:.1f} s; processes: {one.processes}, threads in all: "
+            f"{one.threads}",
             style="dim",
         )
     _print_answers(console, one)

@@ -98,8 +98,8 @@ def _value(config: ServingConfig, knob: Knob) -> str:
 def _matters(config: ServingConfig, knob: Knob) -> bool:
     """Whether a server that ignores the knob would do something else than was measured."""
     match knob:
-        case "spinning":
-            return config.threads_exist
+        case "spinning":  # runtimes spin unless told not to
+            return config.threads_exist and not config.spinning
         case "max_batch_size" | "batch_timeout_ms":
             return config.max_batch_size > 1
         case "inter_op_threads" | "execution_mode":
