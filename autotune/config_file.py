@@ -184,6 +184,10 @@ class TunedFile(Record, frozen=True):
     """Ascending by load. Measured, the longer the better: see `requests`."""
     trials: list[Trial]
 
+    def entry_for(self, load_rps: float) -> PolicyEntry | None:
+        """Return the lowest entry that reaches the load; None: it is above all."""
+        return next((one for one in self.policy if load_rps <= one.load_rps), None)
+
 
 def json_schema() -> dict[str, Any]:
     """Return the JSON Schema (draft 2020-12) of the current version."""

@@ -76,9 +76,9 @@ class Tuned:
         """
         if load_rps is None:
             return self.file.recommended
-        for entry in self.file.policy:
-            if load_rps <= entry.load_rps:
-                return entry.config
+        entry = self.file.entry_for(load_rps)
+        if entry is not None:
+            return entry.config
         top = self.file.policy[-1]
         _say_stale(
             f"{load_rps:g} requests/s is above the highest load tuned for ({top.load_rps:g}): "

@@ -61,7 +61,7 @@ def export(
     deployment = deployment_of(tuned, entry, path)
     exported = render(to, deployment)
     folder = output or Path(f"{deployment.name}-{to}")
-    write_files(folder, exported.files, force)
+    _write(folder, exported, force)
     typer.echo(
         f"{deployment.config.describe()}, for up to {deployment.load_rps:g} requests/s, "
         f"{deployment.slo}"
@@ -69,24 +69,21 @@ def export(
     _tell(folder, exported)
 
 
-def write_files(folder: Path, files: dict[str, str], force: bool = False) -> None:
-    """Write an export into a folder, which is made where it is missing.
+def _write(folder: Path, exported: "Export", force: bool) -> None:
+    """Write an export into a folder.
 
     Raises:
         UsageError: files of these names are there and shall not be replaced, or the folder
             cannot be written; nothing is written then.
     """
-    there = sorted(name for name in files if (folder / name).exists())
+    there = sorted(name for name in exported.files if (folder / name).exists())
     if there and not force:
         raise UsageError(
             f"-o {folder}: holds {', '.join(there)} already: name another folder, or replace "
             "with --force"
         )
     try:
-        for name, text in files.items():
-            path = folder / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text, encoding="utf-8")
+        exported.write_to(folder)
     except OSError as error:
         raise UsageError(f"-o {folder}: cannot be written: {error.strerror}") from None
 

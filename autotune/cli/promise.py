@@ -59,10 +59,10 @@ def entry_for(tuned: "TunedFile", load: str, file: Path) -> "PolicyEntry":
         UsageError: it is no load, or above all that were tuned for.
     """
     load_rps = parse_load_rps(load, "--load")
-    for entry in tuned.policy:
-        if load_rps <= entry.load_rps:
-            return entry
-    raise UsageError(
-        f"--load {load}: {file} was tuned for up to {tuned.policy[-1].load_rps:g} requests/s: "
-        "search again with --load"
-    )
+    entry = tuned.entry_for(load_rps)
+    if entry is None:
+        raise UsageError(
+            f"--load {load}: {file} was tuned for up to {tuned.policy[-1].load_rps:g} requests/s: "
+            "search again with --load"
+        )
+    return entry

@@ -62,6 +62,7 @@ def verify(
     the file promises it; 3 a knob did not take effect, or the answers differ.
     """
     from autotune import config_file, model_file
+    from autotune.cli.app import INTERRUPTED
     from autotune.cli.live import watch
     from autotune.export.tuned import deployment_of
     from autotune.servers.samples import take_samples
@@ -94,7 +95,7 @@ def verify(
                     found.append(verify_here(question, samples, interpreter, port, observe))
     except KeyboardInterrupt:
         typer.echo("interrupted; the server was ended", err=True)
-        return 130
+        return INTERRUPTED
     return _tell(found, json)
 
 

@@ -1,6 +1,7 @@
 """All servers that a configuration can be exported to."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import NamedTuple
 
 from autotune.errors import UsageError
@@ -39,6 +40,17 @@ class Export(NamedTuple):
     not_carried: list[str]
     """What the server cannot express, a line each."""
     next_steps: list[str]
+
+    def write_to(self, folder: Path) -> None:
+        """Write the files below a folder, which is made where it is missing.
+
+        Raises:
+            OSError: one of them cannot be written.
+        """
+        for name, text in self.files.items():
+            path = folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
 
 
 def exporter(name: str) -> Exporter:

@@ -1,13 +1,14 @@
-"""What this process is doing: its threads and the CPU time it has used."""
+"""What a process is doing: its threads, and the CPU time that this one has used."""
 
 import resource
 from pathlib import Path
+from typing import Literal
 
 
-def thread_count() -> int:
-    """Return how many threads this process has; 0 where the platform does not tell."""
+def thread_count(pid: int | Literal["self"] = "self") -> int:
+    """Return how many threads a process has; 0 once it ended, or where nobody tells."""
     try:
-        return sum(1 for _ in Path("/proc/self/task").iterdir())
+        return sum(1 for _ in Path(f"/proc/{pid}/task").iterdir())
     except OSError:
         return 0
 

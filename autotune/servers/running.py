@@ -42,14 +42,6 @@ def is_free(port: int) -> bool:
     return True
 
 
-def thread_count(pid: int) -> int:
-    """Return how many threads a process has; 0 once it has ended."""
-    try:
-        return len(os.listdir(f"/proc/{pid}/task"))
-    except OSError:
-        return 0
-
-
 def version_of(python: Path, package: str) -> str | None:
     """Return the version of a package in an interpreter's environment; None: not installed."""
     code = "import importlib.metadata as m, sys; print(m.version(sys.argv[1]))"

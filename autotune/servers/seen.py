@@ -12,7 +12,7 @@ from autotune.servers.drive import Driven
 from autotune.spec import Record, ServingConfig, Slo
 from autotune.stats.percentiles import percentile_interval
 from autotune.stats.sequential import decide_once, evidence
-from autotune.stats.summary import CONFIDENCE
+from autotune.stats.summary import CONFIDENCE, SLO_VERDICTS, as_record, mean_batch
 
 Compared = Literal["equal", "different", "not compared"]
 Effect = Literal["took effect", "did not", "not seen", "not carried"]
@@ -20,7 +20,6 @@ HOPELESS = 0.9
 """Below this share of what the SLO asks for it is missed, though a queue that never empties looks
 like one single stroke of bad luck."""
 LEAST_REQUESTS = 50
-_VERDICTS: dict[str, SloVerdict] = {"pass": "met", "fail": "missed"}
 
 
 class KnobSeen(Record, frozen=True):
@@ -104,9 +103,7 @@ def look_at_load(driven: Driven, load_rps: float, slo: Slo, promised: Summary | 
     latency_ms, fresh = 1e3 * latency_s[answered], driven.unqueued[answered]
 
     def at(quantile: float) -> Percentile:
-        one = percentile_interval(latency_ms, lost, quantile, CONFIDENCE, fresh)
-        value = one.value if np.isfinite(one.value) else None
-        return Percentile(value_ms=value, low_ms=one.low, high_ms=one.high)
+        return as_record(percentile_interval(latency_ms, lost, quantile, CONFIDENCE, fresh))
 
     attainment = float(np.mean(latency_s <= slo.latency_ms / 1e3))
     seen = evidence(latency_s, driven.unqueued & answered, slo)
@@ -129,12 +126,11 @@ def look_at_load(driven: Driven, load_rps: float, slo: Slo, promised: Summary | 
         objective=at(slo.quantile),
         slo_attainment=attainment,
         keeps_slo=attainment >= slo.quantile,
-        slo_verdict=_VERDICTS.get(verdict, "undecided"),
+        slo_verdict=SLO_VERDICTS[verdict],
         promised=promised,
         inference_ms=float(np.median(inference_ms[both])) if both.any() else None,
         overhead_ms=float(np.median(rest_ms)) if both.any() else None,
-        # A batch of n stands n times among the requests.
-        mean_batch_size=float(len(sizes) / np.sum(1 / sizes)) if len(sizes) else None,
+        mean_batch_size=mean_batch(sizes) if len(sizes) else None,
         sent_late_ms=float(np.percentile(late_ms, 99)),
         errors=driven.errors,
     )

@@ -22,8 +22,9 @@ from autotune.errors import ServerError
 from autotune.export.deployment import Deployment
 from autotune.export.exporters import export, exporter
 from autotune.patterns import Pattern
+from autotune.probes.threads import thread_count
 from autotune.servers.drive import MOST_SENDERS, Connection, Target, drive
-from autotune.servers.running import RunningServer, free_ports, thread_count, version_of
+from autotune.servers.running import RunningServer, free_ports, version_of
 from autotune.servers.samples import Samples, how_answers_differ
 from autotune.servers.seen import Compared, LoadSeen, Verified, look_at_knobs, look_at_load
 from autotune.servers.starter import Place, Speaks
@@ -91,9 +92,7 @@ def verify_here(
     folder = Path(tempfile.mkdtemp(prefix="autotune-"))
     place = Place(folder, deployment.name, port or free, (spare[0], spare[1], spare[2]), python)
     try:
-        for name, text in export(question.server, deployment).files.items():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            (folder / name).write_text(text, encoding="utf-8")
+        export(question.server, deployment).write_to(folder)
         observe(Started(step=f"starting {question.server}: {deployment.config.describe()}"))
         with RunningServer(starter, place, READY_WITHIN_S) as server:
             path = starter.infer_path.format(name=deployment.name)

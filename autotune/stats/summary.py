@@ -11,7 +11,7 @@ from autotune.stats.disturbance import severity
 from autotune.stats.percentiles import Interval, percentile_interval
 from autotune.stats.sequential import Verdict, decide_once, evidence
 
-_SLO_VERDICTS: dict[Verdict, SloVerdict] = {
+SLO_VERDICTS: dict[Verdict, SloVerdict] = {
     "pass": "met",
     "fail": "missed",
     "undecided": "undecided",
@@ -30,7 +30,7 @@ def summarize(runs: Sequence[Measured], slo: Slo) -> Summary:
 
     def at(quantile: float) -> Percentile:
         interval = percentile_interval(latency_ms, lost, quantile, CONFIDENCE, fresh)
-        return _as_record(interval)
+        return as_record(interval)
 
     def mean_ms(parts: list[Samples]) -> float:
         return float(np.concatenate(parts).mean() * 1e3) if served else 0.0
@@ -49,7 +49,7 @@ def summarize(runs: Sequence[Measured], slo: Slo) -> Summary:
         meets_slo=attainment >= slo.quantile and not diverged,
         cpu_s_per_request=sum(run.cpu_s for run in runs) / max(1, served),
         joules_per_request=_joules(runs, served),
-        mean_batch_size=_mean_batch(runs),
+        mean_batch_size=mean_batch(np.concatenate([run.batch_size for run in runs])),
         issue_lateness_ms=mean_ms([run.issue_lateness_s for run in runs]),
         queueing_ms=mean_ms([run.queueing_s for run in runs]),
         batch_wait_ms=mean_ms([run.batch_wait_s for run in runs]),
@@ -81,7 +81,7 @@ def fresh_of(runs: Sequence[Measured]) -> Flags:
 
 def _verdict(runs: Sequence[Measured], slo: Slo) -> SloVerdict:
     latencies_s, fresh = offered(runs)
-    return _SLO_VERDICTS[decide_once(evidence(latencies_s, fresh, slo), slo, CONFIDENCE)]
+    return SLO_VERDICTS[decide_once(evidence(latencies_s, fresh, slo), slo, CONFIDENCE)]
 
 
 def offered(runs: Sequence[Measured]) -> tuple[Samples, Flags]:
@@ -99,12 +99,13 @@ def _joules(runs: Sequence[Measured], served: int) -> float | None:
     return sum(parts) / max(1, served) if len(parts) == len(runs) else None
 
 
-def _as_record(interval: Interval) -> Percentile:
+def as_record(interval: Interval) -> Percentile:
+    """Return an interval as it stands in files; what is infinite is None."""
     finite = interval.value if np.isfinite(interval.value) else None
     return Percentile(value_ms=finite, low_ms=interval.low, high_ms=interval.high)
 
 
-def _mean_batch(runs: Sequence[Measured]) -> float:
-    sizes = np.concatenate([run.batch_size for run in runs])
-    # A batch of n stands n times in the per-request log.
+def mean_batch(sizes: Samples) -> float:
+    """Return the mean size of the batches, from that of each request's batch; 0 where none is."""
+    # A batch of n stands n times among the requests.
     return float(len(sizes) / np.sum(1.0 / sizes)) if len(sizes) else 0.0

@@ -7,11 +7,8 @@ v2_batches.py.
 from typing import Any
 
 import onnxruntime as ort
-from v2_batches import FOLDER, Batches, threads
+from v2_batches import FOLDER, Batches, Tensors, threads
 from v2_batches import KNOBS as KNOBS
-from v2_batches import Tensors as Tensors
-from v2_batches import decode as decode
-from v2_batches import encode as encode
 
 _ERRORS_ONLY = 3
 
