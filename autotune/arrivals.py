@@ -44,7 +44,7 @@ class Traffic(Record, frozen=True, eq=False):
         pattern = self.pattern
         if isinstance(pattern, Trace):
             times_s = pattern.times_s * (self.load_rps / load_rps)
-            pattern = Trace(times_s=times_s, scaled=True)
+            pattern = Trace(times_s=times_s, scaled=True, file=pattern.file)
         return Traffic(load_rps=load_rps, pattern=pattern)
 
 
@@ -139,7 +139,7 @@ def read_trace(path: Path) -> Traffic:
         raise UsageError(f"--trace {path}: needs at least two arrivals at different times")
     times_s = np.array([time_s for _, time_s in known]) - known[0][1]
     rps = float((len(times_s) - 1) / times_s[-1])
-    return Traffic(load_rps=rps, pattern=Trace(times_s=times_s))
+    return Traffic(load_rps=rps, pattern=Trace(times_s=times_s, file=str(path)))
 
 
 def _read_time(text: str, path: Path, line: int) -> float | None:

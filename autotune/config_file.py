@@ -8,11 +8,14 @@ Format history:
         prediction was off, in parts; the Pareto front
     4   the CPU time of one execution, which `autotune check` holds a later model against; ranges
         of numbers are part of the schema
+    5   what `autotune report` draws: how latencies of the finalists spread, predictions over load
+        and of every point, when each trial ended, and how to repeat it
 
 Older versions are read (`autotune/upgrade.py`): what they did not record is null.
 """
 
 import os
+import re
 import tempfile
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -21,12 +24,12 @@ import msgspec
 
 from autotune.errors import ConfigFileError, UsageError
 from autotune.probes.machine import Machine
-from autotune.records import Failed, Gain, InputInfo, Summary
+from autotune.records import Curve, Failed, Finalist, Gain, InputInfo, LatticeMap, Summary
 from autotune.spec import Objective, PositiveMs, PositiveRps, Record, ServingConfig, Slo
 from autotune.upgrade import upgrade
 
-SCHEMA_VERSION = 4
-SCHEMA_PATH = Path(__file__).parent / "schema" / "autotune-v4.schema.json"
+SCHEMA_VERSION = 5
+SCHEMA_PATH = Path(__file__).parent / "schema" / "autotune-v5.schema.json"
 
 Status = Literal["complete", "slo_not_met", "interrupted"]
 Phase = Literal["search", "confirm"]
@@ -88,6 +91,8 @@ class Trial(Record, frozen=True):
     predicted_ms: float
     seconds: float
     """Wall time it took, loading included."""
+    at_s: float | None
+    """When it ended, since the search began; None in files before version 5."""
     measured: Summary | None
     failure: Failed | None
 
@@ -161,7 +166,7 @@ class TunedFile(Record, frozen=True):
     """The whole file."""
 
     format: Literal["autotune"]
-    schema_version: Literal[4]
+    schema_version: Literal[5]
     status: Status
     summary: str
     """What to deploy and what it gains, in a sentence or two."""
@@ -183,6 +188,14 @@ class TunedFile(Record, frozen=True):
     front: list[FrontPoint]
     """Ascending by load. Measured, the longer the better: see `requests`."""
     trials: list[Trial]
+    finalists: list[Finalist]
+    """All that were measured in interleaved rounds, by load; empty before version 5, likewise:"""
+    curves: list[Curve]
+    """Of the recommended configuration and of the runtime's default."""
+    lattice: LatticeMap | None
+    repeat: list[str] | None
+    """Arguments of `autotune measure` that bring back model, requests, arrivals and SLO; None: they
+    cannot be named."""
 
     def entry_for(self, load_rps: float) -> PolicyEntry | None:
         """Return the lowest entry that reaches the load; None: it is above all."""
@@ -195,9 +208,15 @@ def json_schema() -> dict[str, Any]:
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
 
 
+_FLAT_LIST = re.compile(r"\[\n\s+([^\[\]{}]*?)\n\s+\]")
+"""A list of plain values over several lines; a line never ends within a JSON string."""
+_NEXT_LINE = re.compile(r"\n\s+")
+
+
 def to_json(tuned: TunedFile) -> str:
-    """Return the file's text."""
-    return msgspec.json.format(msgspec.json.encode(tuned), indent=2).decode() + "\n"
+    """Return the file's text: indented, lists of plain values each on one line."""
+    text = msgspec.json.format(msgspec.json.encode(tuned), indent=2).decode()
+    return _FLAT_LIST.sub(lambda found: f"[{_NEXT_LINE.sub(' ', found[1])}]", text) + "\n"
 
 
 def read(path: Path) -> TunedFile:

@@ -21,12 +21,20 @@ class Poisson(Record, frozen=True):
         """The pattern in words."""
         return "poisson"
 
+    def option(self) -> str:
+        """The pattern as `parse_arrivals` reads it."""
+        return "poisson"
+
 
 class Constant(Record, frozen=True):
     """A clock: requests evenly spaced, the first at a random phase."""
 
     def describe(self) -> str:
         """The pattern in words."""
+        return "constant"
+
+    def option(self) -> str:
+        """The pattern as `parse_arrivals` reads it."""
         return "constant"
 
 
@@ -75,6 +83,10 @@ class Bursty(Record, frozen=True):
         """The pattern in words."""
         return f"bursty x{self.factor:g}"
 
+    def option(self) -> str:
+        """The pattern as `parse_arrivals` reads it."""
+        return f"bursty:{self.factor!r}"
+
 
 class Gaps(Record, frozen=True):
     """Poisson spells as long as the silence that follows each: clocks and threads fall asleep."""
@@ -85,6 +97,10 @@ class Gaps(Record, frozen=True):
         """The pattern in words."""
         return f"poisson with {self.gap_s:g} s gaps"
 
+    def option(self) -> str:
+        """The pattern as `parse_arrivals` reads it."""
+        return f"gaps:{self.gap_s!r}s"
+
 
 class Trace(Record, frozen=True, eq=False):
     """Windows of recorded arrivals."""
@@ -93,6 +109,8 @@ class Trace(Record, frozen=True, eq=False):
     """Seconds since the first arrival, ascending, at least two different ones."""
     scaled: bool = False
     """Whether time was stretched or squeezed to reach a load."""
+    file: str | None = None
+    """Where it was read; None: nowhere."""
 
     def describe(self) -> str:
         """The pattern in words."""

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from autotune.spec import Record
+from autotune.spec import ExecutionMode, Record, ServingConfig
 
 FailureKind = Literal[
     "crash", "timeout", "out_of_memory", "load_error", "run_error", "wrong_output"
@@ -72,6 +72,51 @@ class Summary(Record, frozen=True):
 
     disturbed: list[str]
     """What spoilt some of its windows, each counted; empty: nothing did."""
+
+
+class Finalist(Record, frozen=True):
+    """A configuration in the interleaved rounds at one load, and how its latencies spread."""
+
+    load_rps: float
+    config: ServingConfig
+    measured: Summary
+    shares: list[float]
+    """Of all offered requests, ascending; ends below 1 where requests were lost."""
+    latency_ms: list[float]
+    """Within which each share was answered: the latencies' cumulative distribution."""
+
+
+class Curve(Record, frozen=True):
+    """Predicted latency of one configuration, as corrected by all that was measured, over load."""
+
+    config: ServingConfig
+    loads_rps: list[float]
+    """Ascending."""
+    p50_ms: list[float]
+    objective_ms: list[float]
+    """At the SLO's percentile."""
+
+
+class LatticeMap(Record, frozen=True):
+    """What was believed of every configuration in the end.
+
+    Lists run over points: the first seven are the knobs of each, as in `ServingConfig`.
+    """
+
+    replicas: list[int]
+    intra_op_threads: list[int]
+    inter_op_threads: list[int]
+    execution_mode: list[ExecutionMode]
+    spinning: list[bool]
+    max_batch_size: list[int]
+    batch_timeout_ms: list[float]
+    predicted_ms: list[list[float]]
+    """Latency at the SLO's percentile, one list a load of the policy."""
+    region_of: list[list[int]]
+    """The measured point (a place in these lists) in whose region each lies, one list a load; -1:
+    in none, so that nothing but the prediction speaks for it."""
+    points_left_out: int
+    """Of a large lattice, those that were not measured and are predicted to be slowest."""
 
 
 class Gain(Record, frozen=True):

@@ -162,6 +162,8 @@ class ModelSpec(Record, frozen=True):
     """An .npz file with one request's arrays by input name."""
     requests: list[RequestKind] = []
     """Kinds of requests whose weights sum to 1; empty: the one that the two fields above give."""
+    requests_file: str | None = None
+    """Where these were read; None: nowhere."""
     seed: int = 0
     """Seed of the generated sample inputs."""
 

@@ -50,7 +50,7 @@ def search(question: Question, observe: Observer = lambda event: None) -> TunedF
     sha256 = model_file.sha256(Path(question.model.path))
     deadline = Deadline(question.budget_s or DEFAULT_BUDGET_S)
     with Bench(question.model) as bench:
-        context = Context(question, bench, Journal(question.slo), deadline, observe)
+        context = Context(question, bench, Journal(question.slo, deadline), deadline, observe)
         ground = survey(context)
         strategy = start(question, ground)
         stopped: StopReason

@@ -15,6 +15,8 @@ def upgrade(head: dict[str, Any], version: int) -> dict[str, Any]:
         head = _from_version_2(head)
     if version < 4:
         head = {**head, "schema_version": 4, "reference": None}
+    if version < 5:
+        head = _from_version_4(head)
     return head
 
 
@@ -56,3 +58,10 @@ def _from_version_2(head: dict[str, Any]) -> dict[str, Any]:
         },
     }
     return {**head, "schema_version": 3, "search": search, "front": []}
+
+
+def _from_version_4(head: dict[str, Any]) -> dict[str, Any]:
+    """Return a version 4 file as version 5 has it."""
+    drawn: dict[str, Any] = {"finalists": [], "curves": [], "lattice": None, "repeat": None}
+    trials = [{**trial, "at_s": None} for trial in head["trials"]]
+    return {**head, "schema_version": 5, "trials": trials, **drawn}

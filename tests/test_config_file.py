@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import jsonschema
+import msgspec
 import pytest
 
 from autotune import config_file
 from autotune.errors import ConfigFileError, UsageError
 
-GOLDEN = Path(__file__).parent / "golden" / "v4.autotune.json"
+GOLDEN = Path(__file__).parent / "golden" / "v5.autotune.json"
 
 
 def golden() -> dict[str, Any]:
@@ -32,7 +33,7 @@ def test_a_file_of_version_1_is_read_with_what_it_did_not_record_unknown() -> No
     assert low.measured.issue_lateness_ms is None
     assert low.measured.joules_per_request is None
     assert low.measured.disturbed == []
-    assert json.loads(config_file.to_json(old))["schema_version"] == 4
+    assert json.loads(config_file.to_json(old))["schema_version"] == 5
 
 
 def test_a_file_of_version_2_is_read_with_what_it_did_not_record_unknown() -> None:
@@ -50,6 +51,21 @@ def test_a_file_of_version_3_is_read_without_what_an_execution_cost() -> None:
     old = config_file.read(GOLDEN.with_name("v3.autotune.json"))
     assert old.reference is None
     assert old.policy == config_file.read(GOLDEN).policy
+
+
+def test_a_file_of_version_4_is_read_without_what_a_report_draws() -> None:
+    old = config_file.read(GOLDEN.with_name("v4.autotune.json"))
+    assert (old.finalists, old.curves, old.lattice, old.repeat) == ([], [], None, None)
+    assert {trial.at_s for trial in old.trials} == {None}
+    assert old.trials
+
+
+def test_lists_of_plain_values_stand_on_one_line_whatever_texts_hold() -> None:
+    nasty = "[\n  1,\n  2\n]"
+    tuned = msgspec.structs.replace(config_file.read(GOLDEN), summary=nasty, repeat=["a", "b"])
+    text = config_file.to_json(tuned)
+    assert '  "repeat": ["a", "b"]' in text
+    assert msgspec.json.decode(text, type=config_file.TunedFile) == tuned
 
 
 @pytest.mark.parametrize("version", [1, 2])
@@ -89,8 +105,8 @@ def test_the_published_schema_is_that_of_the_code() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"schema_version": 5}, "schema version 5"),
-        ({"schema_version": "4"}, "schema version '4'"),
+        ({"schema_version": 6}, "schema version 6"),
+        ({"schema_version": "5"}, "schema version '5'"),
         ({"schema_version": True}, "schema version True"),
         ({"format": "other"}, "is not a tuned file"),
         ({"surprise": 1}, "unknown field `surprise`"),

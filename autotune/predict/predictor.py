@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from autotune.outcome import Samples
 from autotune.predict.correction import Correction, States, as_states, corrected, no_deviation
-from autotune.predict.forecast import QUANTILES, forecast
+from autotune.predict.forecast import QUANTILES, Forecast, forecast
 from autotune.predict.queue_simulation import Indices, Lanes, batch_seconds
 from autotune.predict.rest import ALONE, BESIDE
 from autotune.predict.service_law import ServiceLaw
@@ -82,6 +82,11 @@ class Predictor:
         By what the law may have wrong, as latency answers to it, and by what is not in the law.
         """
         return np.hypot(self._answer * self._deviation, UNMODELLED)
+
+    def foresee(self, points: Indices, arrivals_s: Samples) -> Forecast:
+        """Predict some points under other arrivals, as corrected so far."""
+        basis = self._basis
+        return forecast(arrivals_s, _only(self._lanes, points), basis.law, basis.quantile)
 
     def learn(self, seen: Sequence[tuple[int, Sequence[ServiceState]]]) -> None:
         """Correct the law for sessions that were seen serving, and for others as they are alike.

@@ -20,6 +20,7 @@ from autotune.probes.machine import this_machine
 from autotune.spec import RUNTIME_DEFAULT, ServingConfig
 from autotune.stages.confirm import finalists
 from autotune.stages.context import Context
+from autotune.stages.evidence import all_finalists, curves, lattice_map, repeat_arguments
 from autotune.stages.foresight import prediction_error
 from autotune.stages.front import pareto_front
 from autotune.stages.goal import cores_of
@@ -28,6 +29,7 @@ from autotune.stages.sentence import meeting_from_below, summarize_policy
 from autotune.stages.survey import Ground, best_predicted
 from autotune.stats.summary import summarize
 from autotune.strategy.protocol import Strategy
+from autotune.strategy.rrl import Rrl
 from autotune.strategy.winner import Contender, Goal, choose, compare
 
 
@@ -39,14 +41,14 @@ class Ended(NamedTuple):
     model_sha256: str
 
 
-def answer(context: Context, ground: Ground, strategy: Strategy, ended: Ended) -> TunedFile:
+def answer(context: Context, ground: Ground, strategy: Rrl, ended: Ended) -> TunedFile:
     """Choose the winner at every load and write down all there is to know."""
     entries = [_entry(context, ground, strategy, load) for load in range(len(ground.traffics))]
     entries = [_with_binding(entry, entries, ground) for entry in entries]
     question, info = context.question, ground.info
     return TunedFile(
         format="autotune",
-        schema_version=4,
+        schema_version=5,
         status=_status(entries, context, ended),
         summary=summarize_policy(entries, question.slo),
         recommended=recommended(entries),
@@ -69,6 +71,10 @@ def answer(context: Context, ground: Ground, strategy: Strategy, ended: Ended) -
         reference=reference_of(context.journal.cost_windows),
         front=pareto_front(context.journal.trials, lambda config: cores_of(config, ground)),
         trials=context.journal.trials,
+        finalists=all_finalists(context, ground, strategy),
+        curves=curves(context, ground, recommended(entries)),
+        lattice=lattice_map(context, ground, strategy),
+        repeat=repeat_arguments(question),
     )
 
 

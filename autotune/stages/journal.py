@@ -6,6 +6,7 @@ from autotune.outcome import Measured, TrialOutcome
 from autotune.records import Failed, Summary
 from autotune.spec import ServingConfig, Slo
 from autotune.stages.drive import repeats_after
+from autotune.stages.question import Deadline
 from autotune.stages.reference import CostWindow
 from autotune.stats.summary import summarize
 
@@ -13,9 +14,9 @@ from autotune.stats.summary import summarize
 class Journal:
     """The trials of one search, raw samples by phase, load and configuration."""
 
-    def __init__(self, slo: Slo) -> None:
+    def __init__(self, slo: Slo, deadline: Deadline) -> None:
         """Start empty."""
-        self._slo = slo
+        self._slo, self._deadline = slo, deadline
         self.trials: list[Trial] = []
         self.cost_windows: list[CostWindow] = []
         self._runs: dict[tuple[Phase, float, ServingConfig], list[Measured]] = {}
@@ -40,6 +41,7 @@ class Journal:
                 config=config,
                 predicted_ms=predicted_ms,
                 seconds=round(seconds, 3),
+                at_s=round(self._deadline.spent_s, 3),
                 measured=result if isinstance(result, Summary) else None,
                 failure=result if isinstance(result, Failed) else None,
             )

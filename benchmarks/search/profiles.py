@@ -79,7 +79,9 @@ def _context(spec: ModelSpec, bench: Bench) -> Context:
         seed=0,
         output=Path("unused"),
     )
-    return Context(question, bench, Journal(question.slo), Deadline(60), lambda event: None)
+    return Context(
+        question, bench, Journal(question.slo, Deadline(60.0)), Deadline(60), lambda event: None
+    )
 
 
 if __name__ == "__main__":

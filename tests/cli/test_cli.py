@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-GOLDEN = str(Path(__file__).parents[1] / "golden" / "v4.autotune.json")
+GOLDEN = str(Path(__file__).parents[1] / "golden" / "v5.autotune.json")
 
 
 def autotune(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:

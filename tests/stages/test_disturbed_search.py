@@ -85,7 +85,7 @@ def test_a_configuration_that_fails_in_its_repeat_has_failed(info: ModelInfo) ->
 
 
 def journal_of(*outcomes: TrialOutcome) -> Journal:
-    journal = Journal(SLO)
+    journal = Journal(SLO, Deadline(60.0))
     for outcome in outcomes:
         journal.add("search", TRAFFIC, RUNTIME_DEFAULT, 10.0, (outcome, 1.0))
     return journal
@@ -125,7 +125,9 @@ def searched(bench: QueueBench) -> TunedFile:
         seed=0,
         output=Path("unused"),
     )
-    context = Context(question, bench, Journal(SLO), Deadline(60.0), lambda event: None)
+    context = Context(
+        question, bench, Journal(SLO, Deadline(60.0)), Deadline(60.0), lambda event: None
+    )
     ground = survey(context)
     strategy = start(question, ground)
     stopped = explore(context, ground, strategy)

@@ -59,7 +59,7 @@ def subject(bench: Bench, events: list[Event], budget_s: float = 60) -> Subject:
         seed=0,
         output=Path("unused"),
     )
-    journal = Journal(question.slo)
+    journal = Journal(question.slo, Deadline(60.0))
     context = Context(question, bench, journal, Deadline(budget_s), events.append)
     return Subject(context, INFO, CORES)
 

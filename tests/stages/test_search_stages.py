@@ -140,7 +140,9 @@ def run(
         output=Path("unused"),
         **asked,
     )
-    context = Context(question, bench, Journal(question.slo), Deadline(60.0), events.append)
+    context = Context(
+        question, bench, Journal(question.slo, Deadline(60.0)), Deadline(60.0), events.append
+    )
     ground = survey(context)
     strategy = start(question, ground)
     stopped = explore(context, ground, strategy)

@@ -1,0 +1,36 @@
+"""A measurement as the command line that repeats it: records in, arguments out."""
+
+import shlex
+
+from autotune.config_file import TunedFile
+from autotune.spec import RUNTIME_DEFAULT, ServingConfig
+
+
+def knob_options(config: ServingConfig) -> list[str]:
+    """Return the options of `autotune measure` for what is not the runtime's default."""
+    options = []
+    for name, value in (
+        ("--replicas", config.replicas),
+        ("--intra-op-threads", config.intra_op_threads),
+        ("--inter-op-threads", config.inter_op_threads),
+        ("--execution-mode", config.execution_mode),
+        ("--max-batch-size", config.max_batch_size),
+    ):
+        if value != getattr(RUNTIME_DEFAULT, name.removeprefix("--").replace("-", "_")):
+            options += [name, str(value)]
+    if not config.spinning:
+        options.append("--no-spinning")
+    if config.batch_timeout_ms:
+        options += ["--batch-timeout", f"{config.batch_timeout_ms!r}ms"]
+    return options
+
+
+def measure_command(tuned: TunedFile, config: ServingConfig, load_rps: float) -> str | None:
+    """Return the command, quoted for a shell, that measures a configuration as the search did.
+
+    None where the file does not say how requests or arrivals can be had again.
+    """
+    if tuned.repeat is None:
+        return None
+    load = ["--load", f"{load_rps!r}"]
+    return shlex.join(["autotune", "measure", *tuned.repeat, *load, *knob_options(config)])
