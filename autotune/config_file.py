@@ -22,7 +22,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from autotune.errors import ConfigFileError, UsageError
+from autotune.errors import ConfigFileError, UsageError, did_you_mean_file
 from autotune.probes.machine import Machine
 from autotune.records import Curve, Failed, Finalist, Gain, InputInfo, LatticeMap, Summary
 from autotune.spec import Objective, PositiveMs, PositiveRps, Record, ServingConfig, Slo
@@ -55,6 +55,7 @@ class Binding(Record, frozen=True):
     """What stands in the way where no configuration meets the SLO."""
 
     nearest: ServingConfig
+    """The entry's own, or a finalist that met the SLO in too few rounds to prove anything."""
     lowest_slo_ms: float | None
     """The SLO that `nearest` would meet at this load; None where it loses too many requests."""
     highest_load_rps: float | None
@@ -229,7 +230,8 @@ def read(path: Path) -> TunedFile:
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise ConfigFileError(f"{path}: cannot be read: {error.strerror}") from None
+        hint = did_you_mean_file(path, (".json",)) if isinstance(error, FileNotFoundError) else ""
+        raise ConfigFileError(f"{path}: cannot be read: {error.strerror}{hint}") from None
     try:
         head = msgspec.json.decode(data)
     except (msgspec.DecodeError, RecursionError) as error:

@@ -12,8 +12,7 @@ def summarize_policy(entries: Sequence[PolicyEntry], slo: Slo) -> str:
     """Return one or two sentences for a person who reads nothing else."""
     meeting = meeting_from_below(entries)
     if not meeting:
-        lowest = format_rps(entries[0].load_rps)
-        return f"Nothing meets {slo} at {lowest} requests/s. {_what_binds(entries[0])}"
+        return _missed(entries[0], slo)
     top = meeting[-1]
     sentences = [
         f"Deploy {_named(top)} for up to {format_rps(top.load_rps)} requests/s: {_gain(top)}."
@@ -24,10 +23,7 @@ def summarize_policy(entries: Sequence[PolicyEntry], slo: Slo) -> str:
         if entry.config not in (above.config, top.config)
     ]
     if len(meeting) < len(entries):
-        first = entries[len(meeting)]
-        sentences.append(
-            f"Nothing meets {slo} at {format_rps(first.load_rps)} requests/s. {_what_binds(first)}"
-        )
+        sentences.append(_missed(entries[len(meeting)], slo))
     return " ".join(sentences)
 
 
@@ -63,6 +59,17 @@ def _gain(entry: PolicyEntry) -> str:
     theirs = f"{format_ms(default_ms)} ms" if default_ms is not None else "an endless queue"
     saved = f", {entry.gain.cpu_ratio:.2f} x its CPU time" if entry.gain.cpu_ratio < 1 else ""
     return f"{mine} where the runtime's default has {theirs}{saved} ({entry.gain.reason})"
+
+
+def _missed(entry: PolicyEntry, slo: Slo) -> str:
+    at, binding = f"at {format_rps(entry.load_rps)} requests/s", entry.binding
+    if binding is None or binding.nearest == entry.config:
+        return f"Nothing meets {slo} {at}. {_what_binds(entry)}"
+    lucky = f"{binding.nearest.describe()} did, with {format_ms(binding.lowest_slo_ms)} ms"
+    return (
+        f"Nothing is proven to meet {slo} {at}: {lucky}, in too few requests to call it better "
+        f"than {_named(entry)}, which missed it. Raise --budget."
+    )
 
 
 def _what_binds(entry: PolicyEntry) -> str:

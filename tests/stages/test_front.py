@@ -20,6 +20,7 @@ def trial(config: ServingConfig, load_rps: float, latency_ms: float, cpu_ms: flo
         config=config,
         predicted_ms=10.0,
         seconds=1.0,
+        at_s=1.0,
         measured=summarize([run], SLO),
         failure=None,
     )
@@ -61,6 +62,7 @@ def test_nothing_within_the_slo_makes_no_front() -> None:
         config=TWO,
         predicted_ms=1.0,
         seconds=1.0,
+        at_s=1.0,
         measured=None,
         failure=Failed(kind="crash", detail=""),
     )
