@@ -1,6 +1,7 @@
 """One self-contained HTML page: pictures, facts and every trial. No request leaves it."""
 
 import json
+import re
 from collections.abc import Sequence
 from html import escape
 from pathlib import Path
@@ -15,6 +16,7 @@ from autotune.report.charts import charts
 from autotune.report.rows import result_of
 from autotune.units import format_ms, format_percent, format_rps, format_shape
 
+_SENTENCE_ENDS = re.compile(r"(?<=[.]) (?=[A-Z])")
 HERE = Path(__file__).parent
 COLUMNS = (
     ("phase", "phase"),
@@ -40,13 +42,15 @@ def page(tuned: TunedFile) -> str:
     import vl_convert
 
     pictures = charts(tuned)
+    sentence, *more = _SENTENCE_ENDS.split(tuned.summary, maxsplit=1)
     script = (HERE / "page.js").read_text()
     return Template((HERE / "page.html").read_text()).substitute(
         title=escape(f"{tuned.model.name}: autotune report"),
         style=(HERE / "page.css").read_text(),
         model=escape(tuned.model.name),
         asked=escape(_asked(tuned)),
-        sentence=escape(tuned.summary),
+        sentence=escape(sentence),
+        more=escape(" ".join(more)),
         pictures="\n".join(_figure(chart) for chart in pictures),
         missing=escape(_missing(tuned)),
         facts=_facts(tuned),

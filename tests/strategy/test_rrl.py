@@ -235,12 +235,12 @@ def test_those_looked_at_speak_for_all_that_is_left() -> None:
 
 
 def test_regions_are_those_of_measured_points_and_end_where_their_reach_does() -> None:
-    search = on_a_line(np.zeros(41), settings=SearchSettings(reach=0.2, adaptive=False))
+    search = on_a_line(np.zeros(41), settings=SearchSettings(reach=0.19, adaptive=False))
     assert set(search.regions(0)) == {-1}
     tell_all(search, {5: 0.0, 30: 0.0})
     regions = search.regions(0)
     assert regions[5] == 5
     assert regions[30] == 30
     spans = np.abs(np.arange(41)[:, None] - [5, 30]) / 40
-    within = spans.min(axis=1) < 0.2 - 1e-9
+    within = spans.min(axis=1) < 0.19
     assert set(np.flatnonzero(regions >= 0)) == set(np.flatnonzero(within))
