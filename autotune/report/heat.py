@@ -5,7 +5,7 @@ from typing import Any
 
 from autotune.config_file import TunedFile
 from autotune.report import rows
-from autotune.report.chart import Spec
+from autotune.report.chart import Spec, field, log, tip
 from autotune.report.rows import KNOBS, Row
 from autotune.units import format_rps
 
@@ -82,63 +82,52 @@ def _cells() -> list[Spec]:
 
 
 def _layers(tuned: TunedFile, points: list[Row]) -> list[Spec]:
-    axis = {"type": "ordinal", "title": None}
     place = {
-        "x": {"field": "x", "axis": {"labelAngle": 0}, **axis},
-        "y": {"field": "y", "sort": "descending", **axis},
+        "x": field("x", None, "ordinal", axis={"labelAngle": 0}),
+        "y": field("y", None, "ordinal", sort="descending"),
     }
     values = [value for row in points for value in row["predicted"]]
-    color = {
-        "field": "predicted_ms",
-        "type": "quantitative",
-        "title": f"predicted {rows.objective_name(tuned)}, ms",
-        "scale": {
-            "type": "log",
-            "scheme": "viridis",
-            "reverse": True,
-            "domain": [min(values), max(values)],
-        },
-        "legend": {"orient": "bottom", "gradientLength": 220},
-    }
-    tooltip = [
-        {"field": "config", "title": "predicted to be fastest here"},
-        {"field": "predicted_ms", "title": "predicted, ms", "format": ",.3~r"},
-        {"field": "measured_ms", "title": "fastest measured here, ms", "format": ",.3~r"},
-        {"field": "region", "title": "in the region of"},
-        {"field": "trials", "title": "configurations measured here"},
-        {"field": "points", "title": "configurations here"},
-    ]
+    in_region = {"test": "datum.region !== null", "value": 2}
     middle = math.sqrt(min(values) * max(values))
-    region = {"test": "datum.region !== null", "value": 2}
+    on_dark = {"test": f"datum.predicted_ms > {middle}", "value": "white"}
+    measured: Spec = {"transform": [{"filter": "datum.measured_ms !== null && datum.trials > 0"}]}
+    dot = {"type": "point", "filled": True, "color": INK, "size": 70, "yOffset": -8}
+    number = {"type": "text", "fontSize": 11, "fontWeight": "bold", "yOffset": 8}
+    outline = {"type": "rect", "fill": None, "stroke": INK, "strokeDash": [3, 2]}
     return [
+        {"mark": "rect", "encoding": {**place, **_cell(tuned, min(values), max(values))}},
         {
-            "mark": {"type": "rect", "tooltip": True},
-            "encoding": {**place, "color": color, "tooltip": tooltip},
+            "mark": outline,
+            "encoding": {**place, "strokeWidth": {"condition": in_region, "value": 0}},
         },
+        {**measured, "mark": dot, "encoding": place},
         {
-            "mark": {"type": "rect", "fill": None, "stroke": INK, "strokeDash": [3, 2]},
-            "encoding": {**place, "strokeWidth": {"condition": region, "value": 0}},
-        },
-        {
-            "transform": [{"filter": "datum.measured_ms !== null && datum.trials > 0"}],
-            "mark": {"type": "point", "filled": True, "color": INK, "size": 70, "yOffset": -8},
-            "encoding": place,
-        },
-        {
-            "transform": [{"filter": "datum.measured_ms !== null && datum.trials > 0"}],
-            "mark": {
-                "type": "text",
-                "fontSize": 11,
-                "fontWeight": "bold",
-                "yOffset": 8,
-            },
+            **measured,
+            "mark": number,
             "encoding": {
                 **place,
-                "text": {"field": "measured_ms", "type": "quantitative", "format": ",.3~r"},
-                "color": {
-                    "condition": {"test": f"datum.predicted_ms > {middle}", "value": "white"},
-                    "value": "black",
-                },
+                "text": field("measured_ms", None, format=",.3~r"),
+                "color": {"condition": on_dark, "value": "black"},
             },
         },
     ]
+
+
+def _cell(tuned: TunedFile, least_ms: float, most_ms: float) -> Spec:
+    scale = log(scheme="viridis", reverse=True, domain=[least_ms, most_ms])
+    return {
+        "color": field(
+            "predicted_ms",
+            f"predicted {rows.objective_name(tuned)}, ms",
+            scale=scale,
+            legend={"orient": "bottom", "gradientLength": 220},
+        ),
+        "tooltip": tip(
+            config="predicted to be fastest here",
+            predicted_ms="predicted, ms",
+            measured_ms="fastest measured here, ms",
+            region="in the region of",
+            trials="configurations measured here",
+            points="configurations here",
+        ),
+    }

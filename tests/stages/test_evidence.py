@@ -3,12 +3,29 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from made import run_of
+from synthetic import CORES, SyntheticBench, run
 
 from autotune.arrivals import Traffic
 from autotune.patterns import Bursty, Gaps, Poisson, Trace, parse_arrivals
-from autotune.spec import ModelSpec, RequestKind, Slo
+from autotune.probes.cores import Cores
+from autotune.spec import (
+    RUNTIME_DEFAULT,
+    ModelSpec,
+    RequestKind,
+    ServingConfig,
+    Slo,
+)
+from autotune.stages import confirm as confirm_module
+from autotune.stages import evidence
+from autotune.stages import survey as survey_module
 from autotune.stages.evidence import distribution, repeat_arguments
 from autotune.stages.question import Question
+
+
+@pytest.fixture(autouse=True)
+def two_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    two = Cores(affinity=CORES, quota=None)
+    monkeypatch.setattr(survey_module, "usable_cores", lambda: two)
 
 
 @given(st.lists(st.floats(1e-4, 10.0), min_size=1, max_size=300), st.integers(0, 50))
@@ -65,3 +82,65 @@ def test_what_no_command_line_can_name_is_not_pretended() -> None:
     )
     assert named is not None
     assert named[5:9] == ["--trace", "t.csv", "--requests", "mix.csv"]
+
+
+def test_the_file_holds_what_a_report_draws() -> None:
+    tuned, _ = run([20, 130], SyntheticBench(), slo_ms=65)
+    for entry in tuned.policy:
+        beside = [one for one in tuned.finalists if one.load_rps == entry.load_rps]
+        assert beside[0].config == RUNTIME_DEFAULT
+        assert entry.config in [one.config for one in beside]
+        assert all(one.latency_ms == sorted(one.latency_ms) for one in beside)
+    assert [curve.config for curve in tuned.curves] == [tuned.recommended, RUNTIME_DEFAULT]
+    for curve in tuned.curves:
+        assert curve.loads_rps == sorted(curve.loads_rps)
+        assert curve.loads_rps[-1] > tuned.policy[-1].load_rps
+        assert all(low <= high for low, high in zip(curve.p50_ms, curve.objective_ms, strict=True))
+    ends_s = [trial.at_s for trial in tuned.trials]
+    assert ends_s == sorted(ends_s, key=lambda at_s: at_s or 0.0)
+    assert tuned.repeat == [
+        *("synthetic", "--slo", "65ms", "--percentile", "99"),
+        *("--arrivals", "poisson", "--seed", "0"),
+    ]
+
+
+def test_every_measured_point_lies_in_a_region_of_its_own() -> None:
+    tuned, _ = run([20, 130], SyntheticBench(), slo_ms=65)
+    lattice = tuned.lattice
+    assert lattice is not None
+    assert lattice.points_left_out == 0
+    names = ServingConfig.__struct_fields__
+    columns = zip(*(getattr(lattice, name) for name in names), strict=True)
+    points = [ServingConfig(**dict(zip(names, values, strict=True))) for values in columns]
+    assert len(points) == tuned.search.points
+    for load, entry in enumerate(tuned.policy):
+        for trial in tuned.trials:
+            if trial.phase == "search" and trial.load_rps == entry.load_rps:
+                point = points.index(trial.config)
+                assert lattice.region_of[load][point] == point
+
+
+def test_of_a_large_lattice_what_was_measured_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(evidence, "MOST_POINTS", 5)
+    tuned, _ = run([20, 130], SyntheticBench(), slo_ms=65)
+    assert tuned.lattice is not None
+    kept = len(tuned.lattice.replicas)
+    assert kept >= 5
+    assert kept + tuned.lattice.points_left_out == tuned.search.points
+    measured = {trial.config.replicas for trial in tuned.trials}
+    assert measured <= set(tuned.lattice.replicas)
+
+
+def test_a_finalist_that_met_the_slo_in_too_few_rounds_is_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Neither crowned nor passed over in silence."""
+    monkeypatch.setattr(confirm_module, "ROUNDS", 2)
+    tuned, _ = run([130], SyntheticBench(), slo_ms=40)
+    (entry,) = tuned.policy
+    met = [one for one in tuned.finalists if one.measured.meets_slo]
+    nearest = min(met, key=lambda one: one.measured.objective.value_ms or 0.0).config
+    assert entry.config == RUNTIME_DEFAULT
+    assert entry.binding is not None
+    assert entry.binding.nearest == nearest
+    assert f"{nearest.describe()} did" in tuned.summary

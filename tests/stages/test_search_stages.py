@@ -1,154 +1,31 @@
-"""The four stages over a synthetic machine: a bench that simulates instead of measuring."""
-
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
+"""The four stages over a synthetic machine."""
 
 import msgspec
-import numpy as np
 import pytest
-from made import run_of, times_of
+from synthetic import CORES, SyntheticBench, run
 
-from autotune.arrivals import Traffic
-from autotune.config_file import TunedFile
 from autotune.errors import MeasureError
-from autotune.outcome import Measured, ModelInfo, ServiceTimes, TrialOutcome
-from autotune.patterns import Bursty, Gaps, Pattern, Poisson
-from autotune.predict.queue_simulation import Lanes, simulate
+from autotune.outcome import Measured, ServiceTimes, TrialOutcome
+from autotune.patterns import Bursty, Gaps, Poisson
 from autotune.probes.cores import Cores
 from autotune.records import Failed
 from autotune.space.axes import make_axes
 from autotune.space.lattice import make_lattice
-from autotune.spec import RUNTIME_DEFAULT, ModelSpec, ServingConfig, SessionShape, Slo, TrialSpec
-from autotune.stages import confirm as confirm_module
-from autotune.stages import evidence, goal
+from autotune.spec import RUNTIME_DEFAULT, ServingConfig, SessionShape, TrialSpec
+from autotune.stages import goal
 from autotune.stages import survey as survey_module
-from autotune.stages.answer import Ended, answer
-from autotune.stages.confirm import confirm
-from autotune.stages.context import Context
 from autotune.stages.events import Event, Predicted, Said, Tried
-from autotune.stages.explore import explore
-from autotune.stages.goal import start
-from autotune.stages.journal import Journal
-from autotune.stages.question import Deadline, Question, default_budget_s
-from autotune.stages.survey import auto_loads, survey
+from autotune.stages.question import default_budget_s
+from autotune.stages.survey import auto_loads
 from autotune.stats.judge import Decides
 from autotune.strategy.rrl import Rrl
-from autotune.trial.bench import Bench
 from autotune.trial.wire import ClosedLoop
-
-CORES = 2
-POISSON = Poisson()
-INFO = ModelInfo(
-    inputs=[],
-    outputs=[],
-    sample_shapes={"x": [1, 4]},
-    sample_source="generated",
-    batchable=False,
-    batch_reason="no",
-    outputs_checked=True,
-    outputs_reason="synthetic",
-    footprint_bytes=1 << 20,
-    default_threads=CORES,
-    runtime="synthetic",
-    load_s=0.01,
-    run_s=0.01,
-    engine_batch_s=0.0,
-    engine_request_s=0.0,
-)
-
-
-class SyntheticBench(Bench):
-    """10 ms on one thread, 6 ms on two; two replicas of two threads share the cores."""
-
-    def __init__(self, fails: Callable[[ServingConfig], bool] = lambda config: False) -> None:
-        super().__init__(ModelSpec(path="synthetic"))
-        self.fails = fails
-        self.trials: list[TrialSpec] = []
-
-    def inspect(self, requests_folder: str | None = None) -> ModelInfo:
-        return INFO
-
-    def service_times(
-        self, shape: SessionShape, request: ClosedLoop, timeout_s: float, keep: bool = False
-    ) -> ServiceTimes | Failed:
-        seconds = np.full(20, self.service_s(shape.intra_op_threads or CORES, request.busy))
-        return times_of(seconds, float(seconds[0]))
-
-    def service_s(self, threads: int, busy: int) -> float:
-        return {1: 0.010, 2: 0.006}[min(threads, 2)] * max(1.0, busy * threads / CORES)
-
-    def measure(self, trial: TrialSpec, judge: Decides | None = None) -> TrialOutcome:
-        self.trials.append(trial)
-        config = trial.config
-        if self.fails(config):
-            return Failed(kind="crash", detail="synthetic crash")
-        threads = config.intra_op_threads or CORES
-        factors = [self.service_s(threads, max(1, busy)) for busy in range(config.replicas + 1)]
-        arrivals_s = np.array(trial.arrivals_s)
-        lanes = Lanes(
-            replicas=np.array([config.replicas]),
-            max_batch=np.array([1]),
-            timeout_s=np.zeros(1),
-            alone_s=np.array([[1.0, 2.0]]),
-            crowding=np.array([factors]),
-        )
-        seed = len(self.trials)
-        jitter = np.sort(np.random.default_rng(seed).normal(1.0, 0.02, 200))
-        latency_s = simulate(arrivals_s, lanes, jitter, seed)[0]
-        late = latency_s > 0.5
-        served = int(np.argmax(late)) if late.any() else len(arrivals_s)
-        run = run_of(latency_s[:served], len(arrivals_s) - served, bool(late.any()))
-        return msgspec.structs.replace(
-            run,
-            scheduled_s=arrivals_s[:served],
-            ready_s=arrivals_s[:served],
-            claimed_s=arrivals_s[:served],
-            started_s=arrivals_s[:served],
-            finished_s=(arrivals_s + latency_s)[:served],
-            cpu_s=0.01 * served,
-        )
 
 
 @pytest.fixture(autouse=True)
 def two_cores(monkeypatch: pytest.MonkeyPatch) -> None:
     two = Cores(affinity=CORES, quota=None)
     monkeypatch.setattr(survey_module, "usable_cores", lambda: two)
-
-
-def run(
-    loads_rps: list[float] | None,
-    bench: SyntheticBench,
-    slo_ms: float = 50,
-    max_trials: int | None = None,
-    pattern: Pattern = POISSON,
-    **asked: Any,
-) -> tuple[TunedFile, list[Event]]:
-    events: list[Event] = []
-    question = Question(
-        model=bench.model,
-        name="synthetic",
-        slo=Slo(latency_ms=slo_ms),
-        traffics=(
-            None
-            if loads_rps is None
-            else [Traffic(load_rps=rps, pattern=pattern) for rps in loads_rps]
-        ),
-        pattern=pattern,
-        budget_s=60.0,
-        max_trials=max_trials,
-        seed=0,
-        output=Path("unused"),
-        **asked,
-    )
-    context = Context(
-        question, bench, Journal(question.slo, Deadline(60.0)), Deadline(60.0), events.append
-    )
-    ground = survey(context)
-    strategy = start(question, ground)
-    stopped = explore(context, ground, strategy)
-    confirm(context, ground, strategy)
-    return answer(context, ground, strategy, Ended(stopped, "now", "0" * 64)), events
 
 
 def test_the_winner_changes_with_load_and_the_gain_is_proven() -> None:
@@ -363,65 +240,3 @@ def test_the_front_shows_what_more_cores_buy() -> None:
     assert tuned.front[-1].load_rps == 130
     assert tuned.front[-1].cores == 2
     assert tuned.front == sorted(tuned.front, key=lambda one: one.load_rps)
-
-
-def test_the_file_holds_what_a_report_draws() -> None:
-    tuned, _ = run([20, 130], SyntheticBench(), slo_ms=65)
-    for entry in tuned.policy:
-        beside = [one for one in tuned.finalists if one.load_rps == entry.load_rps]
-        assert beside[0].config == RUNTIME_DEFAULT
-        assert entry.config in [one.config for one in beside]
-        assert all(one.latency_ms == sorted(one.latency_ms) for one in beside)
-    assert [curve.config for curve in tuned.curves] == [tuned.recommended, RUNTIME_DEFAULT]
-    for curve in tuned.curves:
-        assert curve.loads_rps == sorted(curve.loads_rps)
-        assert curve.loads_rps[-1] > tuned.policy[-1].load_rps
-        assert all(low <= high for low, high in zip(curve.p50_ms, curve.objective_ms, strict=True))
-    ends_s = [trial.at_s for trial in tuned.trials]
-    assert ends_s == sorted(ends_s, key=lambda at_s: at_s or 0.0)
-    assert tuned.repeat == [
-        *("synthetic", "--slo", "65ms", "--percentile", "99"),
-        *("--arrivals", "poisson", "--seed", "0"),
-    ]
-
-
-def test_every_measured_point_lies_in_a_region_of_its_own() -> None:
-    tuned, _ = run([20, 130], SyntheticBench(), slo_ms=65)
-    lattice = tuned.lattice
-    assert lattice is not None
-    assert lattice.points_left_out == 0
-    names = ServingConfig.__struct_fields__
-    columns = zip(*(getattr(lattice, name) for name in names), strict=True)
-    points = [ServingConfig(**dict(zip(names, values, strict=True))) for values in columns]
-    assert len(points) == tuned.search.points
-    for load, entry in enumerate(tuned.policy):
-        for trial in tuned.trials:
-            if trial.phase == "search" and trial.load_rps == entry.load_rps:
-                point = points.index(trial.config)
-                assert lattice.region_of[load][point] == point
-
-
-def test_of_a_large_lattice_what_was_measured_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(evidence, "MOST_POINTS", 5)
-    tuned, _ = run([20, 130], SyntheticBench(), slo_ms=65)
-    assert tuned.lattice is not None
-    kept = len(tuned.lattice.replicas)
-    assert kept >= 5
-    assert kept + tuned.lattice.points_left_out == tuned.search.points
-    measured = {trial.config.replicas for trial in tuned.trials}
-    assert measured <= set(tuned.lattice.replicas)
-
-
-def test_a_finalist_that_met_the_slo_in_too_few_rounds_is_named(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """Neither crowned nor passed over in silence."""
-    monkeypatch.setattr(confirm_module, "ROUNDS", 2)
-    tuned, _ = run([130], SyntheticBench(), slo_ms=40)
-    (entry,) = tuned.policy
-    met = [one for one in tuned.finalists if one.measured.meets_slo]
-    nearest = min(met, key=lambda one: one.measured.objective.value_ms or 0.0).config
-    assert entry.config == RUNTIME_DEFAULT
-    assert entry.binding is not None
-    assert entry.binding.nearest == nearest
-    assert f"{nearest.describe()} did" in tuned.summary
