@@ -54,8 +54,8 @@ def _caption(tuned: TunedFile) -> str:
     """A Vega expression: what the axes and cells are now."""
     loads = _loads(tuned)[1]
     return (
-        f"'{rows.objective_name(tuned)}, ms, at ' + {loads!r}[at] + '.  Across: ' + "
-        f"{KNOBS!r}[across] + '.  Up: ' + {KNOBS!r}[up] + '.'"
+        f"['{rows.objective_name(tuned)}, ms, at ' + {loads!r}[at], 'across: ' + "
+        f"{KNOBS!r}[across] + '; up: ' + {KNOBS!r}[up]]"
     )
 
 
@@ -83,8 +83,8 @@ def _cells() -> list[Spec]:
 
 def _layers(tuned: TunedFile, points: list[Row]) -> list[Spec]:
     place = {
-        "x": field("x", None, "ordinal", axis={"labelAngle": 0}),
-        "y": field("y", None, "ordinal", sort="descending"),
+        "x": field("x", None, "ordinal", axis={"labelAngle": 0, **_labels("across")}),
+        "y": field("y", None, "ordinal", sort="descending", axis=_labels("up")),
     }
     values = [value for row in points for value in row["predicted"]]
     in_region = {"test": "datum.region !== null", "value": 2}
@@ -111,6 +111,12 @@ def _layers(tuned: TunedFile, points: list[Row]) -> list[Spec]:
             },
         },
     ]
+
+
+def _labels(knob: str) -> Spec:
+    """Of the axis that a parameter chooses: no intra-op threads leave them to the runtime."""
+    auto = f"{knob} === 'intra_op_threads' && datum.value === 0"
+    return {"labelExpr": f"{auto} ? 'auto' : datum.label"}
 
 
 def _cell(tuned: TunedFile, least_ms: float, most_ms: float) -> Spec:

@@ -126,6 +126,6 @@ def test_the_heat_map_shows_other_knobs_and_loads(
         "before => document.querySelector('[data-chart=lattice] svg').innerHTML !== before",
         arg=before,
     )
-    assert "Up: max batch size" in (chart.locator("svg").text_content() or "")
+    assert "up: max batch size" in (chart.locator("svg").text_content() or "")
     assert complaints == []
     page.close()

@@ -23,7 +23,7 @@ def test_an_svg_is_well_formed_and_titled(name: str) -> None:
     for tuned in (DRAWN, NASTY_DRAWN):
         root = ET.fromstring(svg(choose(tuned, name)))
         assert root.tag.endswith("svg")
-        texts = [node.text or "" for node in root.iter() if node.tag.endswith("text")]
+        texts = ["".join(node.itertext()) for node in root.iter() if node.tag.endswith("text")]
         title = "p99, ms, at" if name == "lattice" else choose(tuned, name).title
         assert any(title in text for text in texts)
 

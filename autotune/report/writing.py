@@ -1,0 +1,27 @@
+"""Where pages and pictures are written."""
+
+from pathlib import Path
+
+from autotune.errors import UsageError
+
+
+def write_report(path: Path, data: bytes, option: str = "-o") -> Path:
+    """Write a page or a picture; return where.
+
+    Args:
+        path: where to.
+        data: what the file shall hold.
+        option: of the command line that named the place, for complaints.
+
+    Raises:
+        UsageError: the place cannot be written, or is where a tuned file would be.
+    """
+    if path.name.endswith(".json"):
+        raise UsageError(
+            f"{option} {path}: a report is no JSON, and a tuned file of this name would be lost"
+        )
+    try:
+        path.write_bytes(data)
+    except OSError as error:
+        raise UsageError(f"{option} {path}: cannot be written: {error.strerror}") from None
+    return path
