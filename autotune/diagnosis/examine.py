@@ -1,0 +1,29 @@
+"""Every check of this machine."""
+
+from autotune.diagnosis import limits, load, processor
+from autotune.diagnosis.finding import Finding, worst_first
+from autotune.probes.cores import usable_cores, usable_cpus
+
+
+def examine() -> list[Finding]:
+    """Look at this machine for somewhat over a second; return the findings, worst first."""
+    cpus, cores = usable_cpus(), usable_cores()
+    watched = load.watch()
+    return worst_first(
+        [
+            load.other_load(watched, cores.usable),
+            load.steal(watched.sample),
+            load.wake_ups(load.lateness_s()),
+            limits.quota(cores),
+            limits.throttling(watched.before, watched.sample),
+            limits.memory(watched.sample),
+            processor.governor(cpus),
+            processor.turbo(),
+            processor.core_types(cpus),
+            processor.smt(cpus),
+            processor.numa(cpus),
+            processor.virtual_machine(),
+            processor.clock(),
+            limits.energy(),
+        ]
+    )
