@@ -1,9 +1,17 @@
 """autotune: how many replicas, threads and batches serve a model best, found by measuring.
 
+    tuned = autotune.search("model.onnx", slo_ms=50)
+    print(tuned)                                # or display it in a notebook
+    tuned.save("model.autotune.json")
+
     tuned = autotune.load("model.autotune.json")
     tuned.session_options(load_rps=80)          # onnxruntime.SessionOptions
     with tuned.open("model.onnx") as engine:    # the batcher and replicas that were measured
         engine.submit({"x": array}).result()
+
+Every command of the command line is a function of the same name. Results print, show as tables in
+a notebook, turn into pandas (`to_pandas()`) and hold everything as plain records (`record`).
+Mistakes are raised as `autotune.AutotuneError`; its subclasses say of what.
 
 Names are imported when first used: importing autotune loads no runtime.
 """
@@ -12,6 +20,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from autotune.api.check import CheckResult, check
+    from autotune.api.doctor import DoctorResult, doctor
+    from autotune.api.dry_run import Plan, dry_run
+    from autotune.api.export import ExportResult, Servers, export, list_servers
+    from autotune.api.files import CompareResult, Report, compare, report, schema
+    from autotune.api.ls import Files, ls
+    from autotune.api.measure import MeasureResult, measure
+    from autotune.api.search import search
+    from autotune.api.verify import VerifyResult, verify
     from autotune.embed import StaleWarning, Tuned, load
     from autotune.errors import (
         AutotuneError,
@@ -28,34 +45,78 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "AutotuneError": "autotune.errors",
+    "CheckResult": "autotune.api.check",
+    "CompareResult": "autotune.api.files",
     "ConfigFileError": "autotune.errors",
+    "DoctorResult": "autotune.api.doctor",
+    "ExportResult": "autotune.api.export",
+    "Files": "autotune.api.ls",
     "LatticeSearch": "autotune.strategy.lattice_search",
     "MeasureError": "autotune.errors",
+    "MeasureResult": "autotune.api.measure",
     "ModelError": "autotune.errors",
+    "Plan": "autotune.api.dry_run",
+    "Report": "autotune.api.files",
     "SearchSettings": "autotune.strategy.protocol",
     "ServerError": "autotune.errors",
+    "Servers": "autotune.api.export",
     "ServingConfig": "autotune.spec",
     "StaleError": "autotune.errors",
     "StaleWarning": "autotune.embed",
     "Tuned": "autotune.embed",
     "UsageError": "autotune.errors",
+    "VerifyResult": "autotune.api.verify",
+    "check": "autotune.api.check",
+    "compare": "autotune.api.files",
+    "doctor": "autotune.api.doctor",
+    "dry_run": "autotune.api.dry_run",
+    "export": "autotune.api.export",
+    "list_servers": "autotune.api.export",
     "load": "autotune.embed",
+    "ls": "autotune.api.ls",
+    "measure": "autotune.api.measure",
+    "report": "autotune.api.files",
+    "schema": "autotune.api.files",
+    "search": "autotune.api.search",
+    "verify": "autotune.api.verify",
 }
 
 __all__ = [
     "AutotuneError",
+    "CheckResult",
+    "CompareResult",
     "ConfigFileError",
+    "DoctorResult",
+    "ExportResult",
+    "Files",
     "LatticeSearch",
     "MeasureError",
+    "MeasureResult",
     "ModelError",
+    "Plan",
+    "Report",
     "SearchSettings",
     "ServerError",
+    "Servers",
     "ServingConfig",
     "StaleError",
     "StaleWarning",
     "Tuned",
     "UsageError",
+    "VerifyResult",
+    "check",
+    "compare",
+    "doctor",
+    "dry_run",
+    "export",
+    "list_servers",
     "load",
+    "ls",
+    "measure",
+    "report",
+    "schema",
+    "search",
+    "verify",
 ]
 
 

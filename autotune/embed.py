@@ -9,13 +9,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from autotune import config_file, model_file
-from autotune.config_file import TunedFile
+from autotune.config_file import Status, TunedFile
 from autotune.errors import StaleError
+from autotune.present.answer import answer_page
+from autotune.present.document import Document
+from autotune.present.in_python import page_in_python, speaks_python
+from autotune.present.shown import Shown
 from autotune.spec import ServingConfig
 from autotune.stale import stale_because
 
 if TYPE_CHECKING:
     import onnxruntime
+    import pandas as pd
 
     from autotune.engine.live import LiveEngine
 
@@ -47,7 +52,7 @@ def load(
     Warns:
         StaleWarning: it was made for others, with `stale="warn"`.
     """
-    tuned = Tuned(config_file.read(Path(path)), stale)
+    tuned = Tuned(config_file.read(Path(path)), stale, Path(path))
     if stale != "ignore":
         located = None if model is None else model_file.locate(os.fspath(model))
         reasons = stale_because(tuned.file, located)
@@ -56,13 +61,94 @@ def load(
     return tuned
 
 
-class Tuned:
-    """A tuned file in use."""
+class Tuned(Shown):
+    """A tuned file in use: what `search` returns and `load` reads.
 
-    def __init__(self, file: TunedFile, stale: Stale = "warn") -> None:
-        """Wrap a file that was read."""
+    `print(tuned)` shows the answer, a notebook shows it as a table.
+    """
+
+    def __init__(self, file: TunedFile, stale: Stale = "warn", path: Path | None = None) -> None:
+        """Wrap the records of a file.
+
+        Args:
+            file: the records.
+            stale: what to do about a load or a model that it was not made for.
+            path: where it lies; None: nowhere yet.
+        """
         self.file = file
+        """Everything that the file holds, as plain frozen records."""
+        self.path = path
+        """Where it was read or written; None: nowhere yet."""
         self._stale = stale
+
+    @property
+    def status(self) -> Status:
+        """`"complete"`, `"slo_not_met"` or `"interrupted"`."""
+        return self.file.status
+
+    @property
+    def exit_code(self) -> int:
+        """What `autotune search` exits with: 0 complete, 1 SLO not met, 130 interrupted."""
+        return {"complete": 0, "slo_not_met": 1, "interrupted": 130}[self.status]
+
+    def __repr__(self) -> str:
+        """The answer in one line."""
+        file, top = self.file, self.file.policy[-1]
+        return (
+            f"<autotune.Tuned: {file.model.name}, {file.slo}, {file.recommended.describe()} "
+            f"recommended, {len(file.policy)} loads up to {top.load_rps:g} requests/s, "
+            f"{file.status}>"
+        )
+
+    def _page(self, wide: bool) -> Document:
+        return page_in_python(answer_page(self.file, with_intervals=wide))
+
+    def to_json(self) -> str:
+        """Return the text of the file."""
+        return config_file.to_json(self.file)
+
+    @speaks_python
+    def save(self, output: str | os.PathLike[str]) -> Path:
+        """Write the file, whole or not at all; return where.
+
+        Raises:
+            UsageError: the place cannot be written, or holds something else than a tuned file.
+        """
+        path = Path(output)
+        config_file.check_writable(path)
+        config_file.write(path, self.file)
+        self.path = path
+        return path
+
+    @speaks_python
+    def report(self, output: str | os.PathLike[str]) -> Path:
+        """Write one HTML page that needs no network: pictures, facts and every trial.
+
+        Raises:
+            UsageError: the place cannot be written.
+        """
+        from autotune.reports.page import page
+        from autotune.reports.writing import write_report
+
+        return write_report(Path(output), page(self.file).encode())
+
+    def to_pandas(self) -> "pd.DataFrame":
+        """Return the policy as a table, a row for each load."""
+        from autotune.frames import policy_frame
+
+        return policy_frame(self.file)
+
+    def trials(self) -> "pd.DataFrame":
+        """Return every measurement as a table, a row each, in the order in which they ended."""
+        from autotune.frames import trials_frame
+
+        return trials_frame(self.file)
+
+    def front(self) -> "pd.DataFrame":
+        """Return the configurations that no other beats in load, cores and CPU time at once."""
+        from autotune.frames import front_frame
+
+        return front_frame(self.file)
 
     def config(self, load_rps: float | None = None) -> ServingConfig:
         """Return the configuration for a load in requests/s; without one, the recommended.
@@ -82,7 +168,7 @@ class Tuned:
         top = self.file.policy[-1]
         _say_stale(
             f"{load_rps:g} requests/s is above the highest load tuned for ({top.load_rps:g}): "
-            "search again with --load",
+            "search again for that load",
             self._stale,
         )
         return top.config

@@ -34,7 +34,7 @@ from autotune.trial.bench import Bench
 
 
 def search(question: Question, observe: Observer = lambda event: None) -> TunedFile:
-    """Find the best configuration for each load, write the file, and return it.
+    """Find the best configuration for each load, write the file if one is named, and return it.
 
     An interrupt (Ctrl-C) after the first complete answer ends the search early: the file is
     written from what was measured, with status `interrupted`.
@@ -45,7 +45,8 @@ def search(question: Question, observe: Observer = lambda event: None) -> TunedF
         MeasureError: nothing could be measured.
         KeyboardInterrupt: interrupted before there was any answer.
     """
-    config_file.check_writable(question.output)
+    if question.output is not None:
+        config_file.check_writable(question.output)
     started_at = datetime.now(UTC).isoformat(timespec="seconds")
     sha256 = model_file.sha256(Path(question.model.path))
     deadline = Deadline(question.budget_s or DEFAULT_BUDGET_S)
@@ -63,7 +64,8 @@ def search(question: Question, observe: Observer = lambda event: None) -> TunedF
             stopped = "interrupted"
             observe(Said(text="interrupted: writing the best so far"))
     tuned = answer(context, ground, strategy, Ended(stopped, started_at, sha256))
-    config_file.write(question.output, tuned)
+    if question.output is not None:
+        config_file.write(question.output, tuned)
     return tuned
 
 

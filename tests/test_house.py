@@ -55,13 +55,20 @@ def _length(node: ast.FunctionDef) -> int:
     return (node.end_lineno or 0) - node.lineno + 1 - len((docstring or "").splitlines())
 
 
-def test_the_readme_names_every_command_and_option() -> None:
+def test_the_readme_names_every_command_and_the_reference_every_option() -> None:
     readme = (ROOT / "README.md").read_text()
-    commands = ("search", "measure", "export", "verify", "check", "show", "schema", "doctor")
-    for arguments in (["--help"], *([name, "--help"] for name in commands)):
-        command = [sys.executable, "-m", "autotune", *arguments]
-        text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-        for option in set(re.findall(r"--[a-z-]+", text)) - {"--help"}:
-            assert option in readme, option
-    for name in commands:
-        assert f"autotune {name}" in readme
+    reference = (ROOT / "docs" / "reference" / "cli.md").read_text()
+    for name in commands():
+        assert f"autotune {name}" in readme, name
+        for option in re.findall(r"--[a-z-]+", help_of(name, "--help")):
+            assert option in reference, option
+
+
+def commands() -> list[str]:
+    indented = re.findall(r"^  ([a-z]+)  ", help_of("--help"), re.MULTILINE)
+    return sorted(set(indented) - {"command"})
+
+
+def help_of(*arguments: str) -> str:
+    command = [sys.executable, "-m", "autotune", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from autotune.errors import UsageError
 from autotune.units import (
     MAX_LOAD_RPS,
+    format_duration,
     format_ms,
     format_percent,
     format_rps,
@@ -14,6 +15,7 @@ from autotune.units import (
     parse_duration_s,
     parse_load_rps,
     parse_loads_rps,
+    parse_percentile,
     parse_shapes,
     parse_share,
 )
@@ -31,6 +33,13 @@ from autotune.units import (
         ("2h", 7200.0),
         (" 50 MS ", 0.05),
         ("1e3ms", 1.0),
+        ("3 minutes", 180.0),
+        ("1m30s", 90.0),
+        ("1h 30 min", 5400.0),
+        ("1.5h", 5400.0),
+        ("50 \u00b5s", 50e-6),
+        ("5.s", 5.0),
+        ("20 seconds", 20.0),
     ],
 )
 def test_a_duration_is_read_in_its_unit(text: str, seconds: float) -> None:
@@ -49,6 +58,18 @@ def test_a_duration_is_read_in_its_unit(text: str, seconds: float) -> None:
         ("0ms", "above zero"),
         ("-5ms", "above zero"),
         ("1e400s", "above zero"),
+        ("30s1m", "not a duration"),
+        ("1h1h", "not a duration"),
+        ("1m30", "not a duration"),
+        ("50", "write 50ms, 50s or 50m"),
+        ("50mss", "did you mean 'ms'?"),
+        ("3 minuts", "did you mean 'minutes'?"),
+        ("0,05s", "write 0.05s"),
+        ("1,500ms", "write 1.500ms or 1500ms"),
+        ("1:30", "write it like 1m30s"),
+        ("50ms" * 99, "not a duration"),
+        (99_999 * "9" + "!", "above zero"),
+        (99_999 * " " + "!", "not a duration"),
     ],
 )
 def test_a_bad_duration_is_refused_naming_option_text_and_fault(text: str, complaint: str) -> None:
@@ -66,7 +87,21 @@ def test_any_whole_duration_is_read_exactly(number: int, unit: tuple[str, float]
     assert parse_duration_s(f"{number}{name}", "--budget") == pytest.approx(number / per_second)
 
 
-@pytest.mark.parametrize("text", ["80", "80rps", " 80 RPS ", "80/s", "8e1"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "80",
+        "80rps",
+        " 80 RPS ",
+        "80/s",
+        "8e1",
+        "0.08k",
+        ".08 k rps",
+        "4800/min",
+        "80 req/s",
+        "80qps",
+    ],
+)
 def test_a_load_is_read_with_and_without_its_unit(text: str) -> None:
     assert parse_load_rps(text, "--load") == 80.0
 
@@ -75,10 +110,87 @@ def test_the_largest_load_is_still_allowed() -> None:
     assert parse_load_rps("1e6", "--load") == MAX_LOAD_RPS
 
 
-@pytest.mark.parametrize("text", ["", "many", "0", "-3", "nan", "inf", "1000001", "80ms"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "many",
+        "0",
+        "-3",
+        "nan",
+        "inf",
+        "1000001",
+        "80ms",
+        "k",
+        "1kk",
+        "80Hz",
+        "8" + 9999 * " " + "!",
+    ],
+)
 def test_a_bad_load_is_refused_naming_the_option(text: str) -> None:
     with pytest.raises(UsageError, match=r"^--load "):
         parse_load_rps(text, "--load")
+
+
+def test_several_loads_where_one_is_wanted_are_told_from_nonsense() -> None:
+    with pytest.raises(UsageError, match="names several loads where one is wanted"):
+        parse_load_rps("80,160", "--load")
+
+
+@pytest.mark.parametrize(
+    ("text", "percentile"),
+    [("99", 99), ("p99", 99), ("P99.9", 99.9), ("99%", 99), (" 99.5 % ", 99.5), ("1", 1)],
+)
+def test_a_percentile_is_read_as_people_write_it(text: str, percentile: float) -> None:
+    assert parse_percentile(text, "--percentile") == percentile
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("", "not a percentage"),
+        ("p", "'p' is not a percentage"),
+        ("ninety", "write it like 99 or 99.9"),
+        ("nan", "not a percentage"),
+        ("0", "between 0 and 100, like 99"),
+        ("100", "between 0 and 100, like 99"),
+        ("-5", "between 0 and 100, like 99"),
+        ("p999", "between 0 and 100, like 99.9"),
+        ("0.99", "is a share: write 99 for 99 % of requests"),
+        ("99,9", "write 99.9"),
+    ],
+)
+def test_a_percentile_that_is_none_is_refused(text: str, complaint: str) -> None:
+    with pytest.raises(UsageError, match=r"^--percentile ") as caught:
+        parse_percentile(text, "--percentile")
+    assert complaint in str(caught.value)
+
+
+@given(st.floats(0.01, 1e5))
+def test_a_duration_is_read_as_it_is_written(seconds: float) -> None:
+    written = format_duration(seconds)
+    nearly = pytest.approx(
+        seconds, rel=0.006, abs=31 if seconds >= 3600 else 0.6 * (seconds >= 100)
+    )
+    assert parse_duration_s(written, "--budget") == nearly
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0.05, "50 ms"),
+        (0.9999, "1 s"),
+        (1.5, "1.5 s"),
+        (80, "80 s"),
+        (99.999, "100 s"),
+        (100, "1 min 40 s"),
+        (300, "5 min"),
+        (5400, "1 h 30 min"),
+        (7200, "2 h"),
+    ],
+)
+def test_durations_of_note(seconds: float, text: str) -> None:
+    assert format_duration(seconds) == text
 
 
 def test_loads_come_back_ascending_and_without_repeats() -> None:
@@ -151,12 +263,22 @@ def test_shapes_are_read_as_they_are_written(shapes: dict[str, list[int]]) -> No
 
 
 @pytest.mark.parametrize(
+    "text", ["x=1,3,320", "x=[1, 3, 320]", "x=(1x3x320)", " x = 1 x3\u00d7320"]
+)
+def test_a_shape_is_read_however_sizes_are_set_apart(text: str) -> None:
+    assert parse_shapes([text], "--shape") == {"x": [1, 3, 320]}
+
+
+@pytest.mark.parametrize(
     ("texts", "complaint"),
     [
         (["x"], "NAME=SIZES"),
         (["=1x2"], "NAME=SIZES"),
         (["x="], "NAME=SIZES"),
         (["x=1xx2"], "NAME=SIZES"),
+        (["x=1_0"], "NAME=SIZES"),
+        (["x=" + 9999 * "9"], "NAME=SIZES"),
+        (["x=1x-2"], "at least 1"),
         (["x=1x0"], "at least 1"),
         (["x=1", "x=2"], "given before"),
     ],
@@ -170,6 +292,16 @@ def test_a_bad_shape_is_refused(texts: list[str], complaint: str) -> None:
 @pytest.mark.parametrize(("text", "share"), [("5%", 0.05), ("0.05", 0.05), (" 12.5 % ", 0.125)])
 def test_a_share_is_read_with_or_without_its_sign(text: str, share: float) -> None:
     assert parse_share(text, "--safe") == pytest.approx(share)
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [("5", "; did you mean 5%?"), ("0,05", ": write 0.05"), ("5,5%", "write 5.5%")],
+)
+def test_a_share_that_was_meant_is_named(text: str, hint: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        parse_share(text, "--safe")
+    assert str(caught.value).endswith(hint)
 
 
 @pytest.mark.parametrize("text", ["", "x", "0", "100%", "1", "-5%", "nan", "5%%"])

@@ -1,23 +1,62 @@
-"""`autotune show`: print a tuned file again."""
+"""`autotune show`: print a tuned file again, or its tables."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from autotune.cli.options import FileArgument
+from autotune.cli.options import OUTPUT, CsvOption, FileArgument, TrialsOption
+from autotune.errors import UsageError
+
+if TYPE_CHECKING:
+    from autotune.config_file import TunedFile
 
 
 def show(
     file: FileArgument,
-    json: Annotated[bool, typer.Option("--json", help="Print the file itself.")] = False,
+    trials: TrialsOption = False,
+    json: Annotated[
+        bool, typer.Option("--json", help="Print the file itself.", rich_help_panel=OUTPUT)
+    ] = False,
+    csv: CsvOption = False,
 ) -> None:
-    """Print a tuned file as `autotune search` did."""
-    from autotune import config_file
+    """Print a tuned file as `autotune search` did, or as tables.
 
+    As CSV, the policy has two rows a load: the configuration chosen and the runtime's default.
+    """
+    from autotune import config_file, tabular
+
+    demand_one(json, csv)
     tuned = config_file.read(file)
     if json:
-        typer.echo(config_file.to_json(tuned), nl=False)
-        return
-    from autotune.cli.table import print_answer
+        typer.echo(tabular.terminal_safe(config_file.to_json(tuned)), nl=False)
+    elif csv:
+        _print_csv(tuned, trials)
+    elif trials:
+        from autotune.cli.page import print_page
+        from autotune.present.trials import trials_page
 
-    print_answer(tuned)
+        print_page(trials_page(tuned))
+    else:
+        from autotune.cli.page import print_answer
+
+        print_answer(tuned)
+
+
+def demand_one(json: bool, csv: bool) -> None:
+    """Refuse two formats at once.
+
+    Raises:
+        UsageError: both are asked for.
+    """
+    if json and csv:
+        raise UsageError("--json and --csv both say how to print: give one of them")
+
+
+def _print_csv(tuned: "TunedFile", trials: bool) -> None:
+    from autotune import rows, tabular
+
+    if trials:
+        text = tabular.to_csv(rows.trial_rows(tuned), rows.TRIALS)
+    else:
+        text = tabular.to_csv(rows.policy_rows(tuned), rows.POLICY)
+    typer.echo(text, nl=False)

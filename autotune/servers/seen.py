@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from autotune.export.deployment import Exporter, Knob
+from autotune.exports.deployment import Exporter, Knob
 from autotune.outcome import Samples
 from autotune.records import Percentile, SloVerdict, Summary
 from autotune.servers.drive import Driven

@@ -8,7 +8,7 @@ import os
 import subprocess
 
 from autotune.errors import ServerError
-from autotune.export.torchserve import archiver_command
+from autotune.exports.torchserve import archiver_command
 from autotune.servers.starter import Place, Starter
 
 _CONFIG = "here.properties"

@@ -19,8 +19,8 @@ import numpy as np
 from autotune.arrivals import Traffic, draw
 from autotune.config_file import PolicyEntry
 from autotune.errors import ServerError
-from autotune.export.deployment import Deployment
-from autotune.export.exporters import export, exporter
+from autotune.exports.deployment import Deployment
+from autotune.exports.exporters import export, exporter
 from autotune.patterns import Pattern
 from autotune.probes.threads import thread_count
 from autotune.servers.drive import MOST_SENDERS, Connection, Target, drive

@@ -1,0 +1,106 @@
+"""`autotune.search`: arguments -> Question -> tune.search -> Tuned."""
+
+from pathlib import Path
+
+from autotune import tune
+from autotune.api import asked
+from autotune.api.asked import Input, Loads, PathLike, Progress, Shapes, Trace
+from autotune.api.dry_run import stop_if_dry
+from autotune.embed import Tuned
+from autotune.given import check_trials, make_objective
+from autotune.present.in_python import speaks_python
+from autotune.spec import Objective
+from autotune.stages.plan import plan_search
+from autotune.stages.question import Question
+
+
+@speaks_python
+def search(
+    model: PathLike,
+    *,
+    slo_ms: float,
+    percentile: float = 99.0,
+    loads_rps: Loads | None = None,
+    arrivals: str | None = None,
+    trace: Trace | None = None,
+    objective: Objective = "latency",
+    safe: float | None = None,
+    budget_s: float | None = None,
+    trials: int | None = None,
+    shapes: Shapes | None = None,
+    input: "Input | None" = None,
+    requests: PathLike | None = None,
+    seed: int = 0,
+    output: PathLike | None = None,
+    progress: "Progress" = False,
+) -> Tuned:
+    """Find the best configuration of replicas, threads and batches for each load.
+
+        tuned = autotune.search("model.onnx", slo_ms=50)
+        print(tuned)
+        tuned.save("model.autotune.json")
+
+    It measures for a minute or more, in processes of its own that are gone when it returns.
+
+    Args:
+        model: an ONNX file, or `package:file` inside an installed package (`magika:` is the one
+            model in it).
+        slo_ms: the latency objective in milliseconds.
+        percentile: the share of requests, in %, that must be within it.
+        loads_rps: one load in requests/s, or several; None: those that matter are worked out,
+            from nearly idle to just above what the machine can sustain.
+        arrivals: how requests arrive: "poisson" (as does None), "constant", "bursty:4" (bursts of
+            4 x the load that carry half of all requests) or "gaps:2s" (2 s at the load, 2 s
+            silent).
+        trace: recorded arrivals instead: seconds, ascending, or a CSV file with them in its first
+            column; with loads, scaled to each.
+        objective: what to find: "latency" (lowest at each load), "capacity" (the highest load
+            within the SLO), "cpu" or "cores" (least within the SLO).
+        safe: try only what is predicted to miss the SLO with less than this chance, like 0.05.
+        budget_s: seconds for everything; None: 80, more for slow models.
+        trials: most measurements before the confirmation; None: as many as the time allows.
+        shapes: the shape of one request by input name, like `{"images": [1, 3, 320, 320]}`, where
+            the model leaves more than the batch open.
+        input: one request: an .npz file, or a dict of arrays by input name; None: generated.
+        requests: a CSV file of several kinds of requests, with the columns `weight` and `shape`
+            or `input`.
+        seed: of arrivals and generated inputs.
+        output: the file to write; None: nothing is written, see `Tuned.save`.
+        progress: True reports on standard error, a line for each result; a function is called
+            with each event (`autotune.stages.events`).
+
+    Returns:
+        The result: it prints, shows in a notebook, turns into pandas, and opens as an engine.
+        `status` is `"complete"`, `"slo_not_met"` (at a load that was asked for; it says what
+        binds) or `"interrupted"`.
+
+    Raises:
+        UsageError: an argument cannot be used, or does not fit the model.
+        ModelError: there is no such model, or it cannot be run.
+        MeasureError: nothing could be measured.
+        KeyboardInterrupt: interrupted (Ctrl-C, or a notebook's stop button) before there was any
+            answer. A later interrupt ends the search early, and the best so far is returned.
+            Python interrupts its main thread alone; in another, `budget_s` ends the search.
+    """
+    asked_slo = asked.slo(slo_ms, percentile)
+    traffics, pattern = asked.traffics(asked.loads(loads_rps, "loads_rps"), trace, arrivals)
+    path = None if output is None else Path(asked.path(output, "output"))
+    with (
+        asked.model(model, shapes, input, requests, seed) as spec,
+        asked.watching(progress) as observe,
+    ):
+        question = Question(
+            model=spec,
+            name=asked.path(model, "model"),
+            slo=asked_slo,
+            traffics=traffics,
+            pattern=pattern,
+            objective=make_objective(objective),
+            max_risk=None if safe is None else asked.share(safe, "safe"),
+            budget_s=None if budget_s is None else asked.above_zero(budget_s, "budget_s"),
+            max_trials=check_trials(None if trials is None else asked.whole(trials, "trials")),
+            seed=spec.seed,
+            output=path,
+        )
+        stop_if_dry(lambda: plan_search(question, observe))
+        return Tuned(tune.search(question, observe), path=path)

@@ -1,0 +1,1 @@
+"""Two tuned files held against each other: what changed, and whether it is more than noise."""

@@ -1,0 +1,192 @@
+"""What a person gave, checked and made into records: one way for the command line and for Python.
+
+`where` names one thing that was given, with its value, as the person wrote it: `--slo '0ms'`,
+`slo_ms=0`. What concerns two things at once is said in options of the command line;
+`autotune.api` puts that into Python.
+"""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, get_args
+
+from autotune.errors import UsageError, did_you_mean
+from autotune.units import DAY_S
+
+LARGEST = 2**63 - 1
+"""Of whole numbers that can be written into a file and sent to another process."""
+
+if TYPE_CHECKING:
+    from autotune.arrivals import Traffic
+    from autotune.patterns import Pattern
+    from autotune.spec import ModelSpec, Objective, ServingConfig, Slo
+
+
+def make_slo(latency_ms: float, percentile: float, where: str, where_percentile: str) -> "Slo":
+    """Return the objective.
+
+    Raises:
+        UsageError: more than an hour, or no percentile.
+    """
+    from autotune.spec import LONGEST_MS, Slo
+
+    if latency_ms > LONGEST_MS:
+        raise UsageError(f"{where} is more than an hour: autotune is for online serving")
+    slo = Slo(latency_ms=latency_ms, percentile=percentile)
+    if not 0 < slo.quantile < 1:
+        raise UsageError(f"{where_percentile} must lie between 0 and 100, like 99")
+    return slo
+
+
+def make_traffics(
+    loads_rps: Sequence[float], trace: "Path | Traffic | None", arrivals: "Pattern | None"
+) -> "tuple[list[Traffic] | None, Pattern]":
+    """Return one traffic per load, None where there is no load, and their pattern.
+
+    A trace is replayed as it is, or, where loads are given, scaled to each.
+
+    Raises:
+        UsageError: a trace and a pattern at once, or a trace that cannot be read.
+    """
+    from autotune.arrivals import Traffic, read_trace
+    from autotune.patterns import Poisson
+
+    if trace is not None:
+        if arrivals is not None:
+            raise UsageError(
+                "--trace and --arrivals both say how requests arrive: give one of them"
+            )
+        recorded = read_trace(trace) if isinstance(trace, Path) else trace
+        scaled = [recorded.at(load_rps) for load_rps in loads_rps] or [recorded]
+        return scaled, scaled[0].pattern
+    pattern = Poisson() if arrivals is None else arrivals
+    return [Traffic(load_rps=rps, pattern=pattern) for rps in loads_rps] or None, pattern
+
+
+def make_model(
+    name: str,
+    shapes: dict[str, list[int]],
+    input: Path | None,
+    requests: Path | None,
+    seed: int,
+) -> "ModelSpec":
+    """Return the model with what requests to it look like.
+
+    Raises:
+        ModelError: there is no such model.
+        UsageError: requests are described twice or cannot be read, or the seed is negative.
+    """
+    from autotune.model_file import locate
+    from autotune.request_mix import read_requests
+    from autotune.spec import ModelSpec
+
+    if seed < 0:
+        raise UsageError(f"--seed {seed} must not be negative")
+    if seed > LARGEST:
+        raise UsageError(f"--seed {seed} must be at most {LARGEST}")
+    path = locate(name)
+    if requests is not None and (shapes or input is not None):
+        other = "--shape" if shapes else "--input"
+        raise UsageError(f"--requests and {other} both say what a request is: give one of them")
+    if input is not None and not input.is_file():
+        raise UsageError(f"--input {input}: no such file")
+    return ModelSpec(
+        path=str(path),
+        shapes=shapes,
+        input_file=str(input) if input is not None else None,
+        requests=read_requests(requests) if requests is not None else [],
+        requests_file=str(requests) if requests is not None else None,
+        seed=seed,
+    )
+
+
+def make_objective(text: str) -> "Objective":
+    """Return what to search for.
+
+    Raises:
+        UsageError: there is no such objective.
+    """
+    from autotune import spec
+
+    objectives: tuple[Objective, ...] = get_args(spec.Objective)
+    for objective in objectives:
+        if text == objective:
+            return objective
+    hint = did_you_mean(text, objectives)
+    raise UsageError(f"--objective {text}: is none of {', '.join(objectives)}{hint}")
+
+
+def check_config(
+    config: "ServingConfig", name: Callable[[str], str] = lambda knob: f"--{knob}"
+) -> "ServingConfig":
+    """Return the configuration if its knobs do not contradict each other.
+
+    Args:
+        config: each knob within its range.
+        name: how the person calls a knob, for complaints.
+
+    Raises:
+        UsageError: they do.
+    """
+    if config.execution_mode == "sequential" and config.inter_op_threads > 1:
+        raise UsageError(
+            f"{name('inter-op-threads')} {config.inter_op_threads} has no effect in sequential "
+            f"execution: add {name('execution-mode')} parallel"
+        )
+    if config.execution_mode == "parallel" and config.inter_op_threads == 1:
+        raise UsageError(
+            f"{name('execution-mode')} parallel needs {name('inter-op-threads')} of 2 or more"
+        )
+    if config.batch_timeout_ms and config.max_batch_size == 1:
+        raise UsageError(
+            f"{name('batch-timeout')} {config.batch_timeout_ms:g}ms has no effect without "
+            f"batches: add {name('max-batch-size')} of 2 or more"
+        )
+    return config
+
+
+def check_whole(number: int, where: str, least: int) -> int:
+    """Return a count of replicas, threads or requests.
+
+    Raises:
+        UsageError: below `least`, or a slip of the pen.
+    """
+    from autotune.spec import MOST
+
+    if not least <= number <= MOST:
+        raise UsageError(f"{where} must lie between {least} and {MOST}")
+    return number
+
+
+def check_day(seconds: float, where: str) -> float:
+    """Return a time to measure.
+
+    Raises:
+        UsageError: more than a day.
+    """
+    if seconds > DAY_S:
+        raise UsageError(f"{where} is more than a day")
+    return seconds
+
+
+def check_confidence(percent: float, where: str) -> float:
+    """Return it as a share.
+
+    Raises:
+        UsageError: below 50 %, or certainty.
+    """
+    if not 50 <= percent < 100:
+        raise UsageError(f"{where} must be at least 50 and below 100, like 99")
+    return percent / 100
+
+
+def check_trials(count: int | None) -> int | None:
+    """Return the most measurements before the confirmation.
+
+    Raises:
+        UsageError: not even one.
+    """
+    if count is not None and count < 1:
+        raise UsageError(f"--trials {count} must be at least 1")
+    if count is not None and count > LARGEST:
+        raise UsageError(f"--trials {count} must be at most {LARGEST}")
+    return count

@@ -1,0 +1,1 @@
+"""Results as people read them: from records to tables and sentences, as plain text or HTML."""

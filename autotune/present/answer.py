@@ -1,0 +1,136 @@
+"""A tuned file as a page: the policy beside the default, what it rests on, and the sentence."""
+
+from collections.abc import Iterator
+
+from autotune.config_file import PolicyEntry, TunedFile
+from autotune.present.cells import as_tone, bounds, cpu_ms, share, value, verdict
+from autotune.present.document import BLANK, Column, Document, Line, Row, Table
+from autotune.records import Percentile, Summary
+from autotune.spec import RUNTIME_DEFAULT
+from autotune.units import format_ms, format_rps
+
+_PERCENTILES = {"p50 ms": "p50", "p95 ms": "p95", "p99 ms": "p99"}
+"""Fields of a summary, by the heads of their columns."""
+
+
+def answer_page(tuned: TunedFile, with_intervals: bool) -> Document:
+    """Return the whole page; intervals need about a hundred columns."""
+    return [
+        _policy(tuned, with_intervals),
+        *_notes(tuned, with_intervals),
+        BLANK,
+        Line(tuned.summary, "strong"),
+    ]
+
+
+def _policy(tuned: TunedFile, with_intervals: bool) -> Table:
+    asked = f"p{tuned.slo.percentile:g} ms"
+    fields = {**_PERCENTILES, asked: "objective"}
+    columns = (
+        Column("load"),
+        Column("configuration", right=False, wraps=True),
+        *(Column(head, spare=0 if head == asked else 2) for head in fields),
+        Column("in SLO", spare=1),
+        Column("CPU ms", spare=1),
+        Column("SLO", right=False),
+    )
+    rows = [row for entry in tuned.policy for row in _rows(entry, fields, with_intervals)]
+    return Table(columns, rows)
+
+
+def _rows(entry: PolicyEntry, fields: dict[str, str], with_intervals: bool) -> Iterator[Row]:
+    load, name = f"{format_rps(entry.load_rps)}/s", entry.config.describe()
+    tone = as_tone(entry.meets_slo)
+    if entry.measured is None:
+        predicted = f"~{format_ms(entry.predicted_ms)}"
+        cells = [predicted if field == "objective" else "-" for field in fields.values()]
+        yield Row([load, name, *cells, "-", "-", "predicted"], tone)
+        return
+    yield Row([load, name, *_cells(entry.measured, fields, with_intervals)], tone)
+    if entry.default is not None and entry.config != RUNTIME_DEFAULT:
+        default = _cells(entry.default, fields, with_intervals)
+        yield Row(["", RUNTIME_DEFAULT.describe(), *default], "dim")
+
+
+def _cells(summary: Summary, fields: dict[str, str], with_intervals: bool) -> list[str]:
+    percentiles = (getattr(summary, field) for field in fields.values())
+    return [
+        *(_percentile(one, with_intervals) for one in percentiles),
+        share(summary.slo_attainment),
+        cpu_ms(summary),
+        _slo(summary),
+    ]
+
+
+def _percentile(one: Percentile, with_interval: bool) -> str:
+    if not with_interval or one.value_ms is None:
+        return value(one)
+    low, high = bounds(one)
+    return f"{value(one)} [{low}-{high}]"
+
+
+def _slo(summary: Summary) -> str:
+    met = "overload" if summary.diverged else verdict(summary.slo_verdict, summary.meets_slo)
+    return f"{met} *" if summary.disturbed else met
+
+
+def _notes(tuned: TunedFile, with_intervals: bool) -> Iterator[Line]:
+    yield Line(_legend(tuned, with_intervals), "dim")
+    if tuned.status == "interrupted":
+        yield Line("Interrupted: this is the best so far, not a finished search.")
+    if prediction := _prediction(tuned):
+        yield Line(prediction, "dim")
+    if len(tuned.front) > 1:
+        yield from _front(tuned)
+    if tuned.search.max_risk is not None:
+        yield Line(_caution(tuned, tuned.search.max_risk))
+
+
+def _legend(tuned: TunedFile, with_intervals: bool) -> str:
+    brackets = "Brackets: 95 % interval, ? where the requests cannot bound it. " * with_intervals
+    shown = [side for entry in tuned.policy for side in (entry.measured, entry.default) if side]
+    spoilt = [clause for side in shown for clause in side.disturbed]
+    mark = f" *: disturbed: {spoilt[0]}; see autotune doctor." if spoilt else ""
+    return (
+        f"{tuned.model.name}, SLO {tuned.slo}, arrivals {tuned.arrivals}, "
+        f"{tuned.machine.cores_usable} usable cores, {tuned.runtime}. "
+        f"{brackets}met/missed: proven at 95 %; with ?: the estimate only. CPU ms: per request."
+        + mark
+    )
+
+
+def _prediction(tuned: TunedFile) -> str:
+    error = tuned.search.prediction
+    if error is None or error.p50 is None or error.profile_only is None:
+        return ""
+    met, missed = error.capacity_met_rps, error.capacity_missed_rps
+    capacity = f"met up to {format_rps(met)}/s" if met else "met at no load"
+    capacity += f", missed at {format_rps(missed)}/s" if missed else ""
+    return (
+        f"Prediction, median factor off: p50 x{error.p50:.2f}, p{tuned.slo.percentile:g} "
+        f"x{error.profile_only:.2f} by the profile alone and x{error.objective:.2f} as corrected "
+        f"while measuring. Capacity: {format_rps(error.predicted_capacity_rps)}/s predicted; "
+        f"{capacity}."
+    )
+
+
+def _front(tuned: TunedFile) -> Iterator[Line]:
+    """What may be traded: of each number of cores, what sustains most, and what costs least."""
+    yield Line("Measured within the SLO, and beaten by nothing else in all three:", "dim")
+    for one in tuned.front:
+        yield Line(
+            f"  {format_rps(one.load_rps)}/s: {one.config.describe()}, "
+            f"{one.cores} core{'s' if one.cores > 1 else ''}, "
+            f"{format_ms(one.cpu_s_per_request * 1e3)} CPU ms",
+            "dim",
+        )
+
+
+def _caution(tuned: TunedFile, max_risk: float) -> str:
+    count = tuned.search.violations
+    measured = sum(trial.measured is not None for trial in tuned.trials)
+    return (
+        "Safe: only what was predicted to miss the SLO with less than "
+        f"{100 * max_risk:g} % chance was tried; {count} of {measured} "
+        f"measurement{'s' if measured != 1 else ''} missed it."
+    )

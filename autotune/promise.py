@@ -1,0 +1,72 @@
+"""What a tuned file promises, and what it says of requests and arrivals where nobody says more."""
+
+from pathlib import Path
+
+from autotune.config_file import PolicyEntry, TunedFile
+from autotune.errors import UsageError
+from autotune.patterns import Pattern, parse_description
+from autotune.stale import stale_because
+
+
+def request_shapes(tuned: TunedFile) -> dict[str, list[int]]:
+    """Return the shapes of the request that was measured; of a scalar there is none to give."""
+    return {name: sizes for name, sizes in tuned.model.request_shapes.items() if sizes}
+
+
+def arrivals_of(tuned: TunedFile) -> Pattern:
+    """Return how requests arrived.
+
+    Raises:
+        UsageError: by a trace, which the file lacks.
+    """
+    found = parse_description(tuned.arrivals)
+    if found is None:
+        raise UsageError(f"the file was tuned for a {tuned.arrivals}: give it with --trace")
+    return found
+
+
+def entry_at(tuned: TunedFile, load_rps: float, file: str, where: str) -> PolicyEntry:
+    """Return the policy's entry for a load.
+
+    Args:
+        tuned: the file.
+        load_rps: requests/s.
+        file: what to call it in a complaint.
+        where: the load as the person wrote it, likewise.
+
+    Raises:
+        UsageError: the load is above all that were tuned for.
+    """
+    entry = tuned.entry_for(load_rps)
+    if entry is None:
+        raise UsageError(
+            f"{where}: {file} was tuned for up to {tuned.policy[-1].load_rps:g} requests/s: "
+            "search again for that load"
+        )
+    return entry
+
+
+def entry_to_check(tuned: TunedFile) -> PolicyEntry:
+    """Return the promise that `check` holds the model to where no load is named.
+
+    Among the recommended configuration's loads that meet the SLO: the highest where that is
+    proven, else the one furthest below the SLO. A promise that was no more than just kept would
+    be called broken by chance.
+    """
+    mine = [one for one in tuned.policy if one.config == tuned.recommended] or tuned.policy
+    meeting = [one for one in mine if one.meets_slo and one.measured is not None] or mine
+    proven = [one for one in meeting if one.measured and one.measured.slo_verdict == "met"]
+    return proven[-1] if proven else min(meeting, key=_latency_ms)
+
+
+def _latency_ms(entry: PolicyEntry) -> float:
+    value = entry.measured.objective.value_ms if entry.measured is not None else None
+    return entry.predicted_ms if value is None else value
+
+
+def uncheckable_because(tuned: TunedFile, file: str, model: Path) -> list[str]:
+    """Return what keeps the file from speaking of this model here, a clause each."""
+    reasons = stale_because(tuned, model)
+    if tuned.reference is None:
+        reasons.append(f"{file}: does not say what an execution cost (an older version wrote it)")
+    return reasons

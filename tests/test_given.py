@@ -1,0 +1,64 @@
+"""Checks that the command line and Python share; their words in `cli/test_flags`, `test_api`."""
+
+import pytest
+
+from autotune.errors import UsageError
+from autotune.given import (
+    check_confidence,
+    check_config,
+    check_day,
+    check_trials,
+    check_whole,
+    make_objective,
+    make_slo,
+)
+from autotune.spec import ServingConfig
+
+
+def test_an_objective_is_one_of_four() -> None:
+    assert make_objective("cores") == "cores"
+    with pytest.raises(UsageError, match="--objective speed: is none of latency, capacity, cpu"):
+        make_objective("speed")
+
+
+def test_an_slo_is_below_an_hour_and_at_a_percentile() -> None:
+    assert str(make_slo(50, 99.9, "slo_ms=50", "percentile=99.9")) == "p99.9 <= 50 ms"
+    with pytest.raises(UsageError, match=r"^slo_ms=1e7 is more than an hour"):
+        make_slo(1e7, 99, "slo_ms=1e7", "")
+    for percentile in (0.0, 100.0, float("nan")):
+        with pytest.raises(UsageError, match=r"^percentile=x must lie between"):
+            make_slo(50, percentile, "", "percentile=x")
+
+
+@pytest.mark.parametrize(
+    ("config", "complaint"),
+    [
+        (ServingConfig(inter_op_threads=2), "^<inter-op-threads> 2 has no effect"),
+        (ServingConfig(execution_mode="parallel"), "^<execution-mode> parallel needs"),
+        (ServingConfig(batch_timeout_ms=2.5), "^<batch-timeout> 2.5ms has no effect"),
+    ],
+)
+def test_knobs_that_contradict_each_other_are_refused(
+    config: ServingConfig, complaint: str
+) -> None:
+    with pytest.raises(UsageError, match=complaint):
+        check_config(config, lambda knob: f"<{knob}>")
+
+
+def test_numbers_out_of_range_are_refused_by_name() -> None:
+    for refused in (
+        lambda: check_whole(0, "it", 1),
+        lambda: check_whole(5000, "it", 1),
+        lambda: check_day(86_401, "it"),
+        lambda: check_confidence(100, "it"),
+        lambda: check_confidence(40, "it"),
+    ):
+        with pytest.raises(UsageError, match=r"^it "):
+            refused()
+    with pytest.raises(UsageError, match="--trials 0 must be at least 1"):
+        check_trials(0)
+    assert (check_whole(0, "it", 0), check_confidence(99, "it"), check_trials(None)) == (
+        0,
+        0.99,
+        None,
+    )
