@@ -1,6 +1,7 @@
 """When requests arrive: drawn before the run from a seed of its own, or read from a trace."""
 
 import math
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 
@@ -128,18 +129,32 @@ def read_trace(path: Path) -> Traffic:
             negative or out of order; the line is named.
     """
     times = [(line, _read_time(row[0], path, line)) for line, row in read_rows(path, "--trace")]
-    known = [(line, time_s) for line, time_s in times if time_s is not None]
-    for (_, before_s), (line, time_s) in pairwise(known):
+    known = [(f"line {line}", time_s) for line, time_s in times if time_s is not None]
+    return recorded(known, f"--trace {path}", str(path))
+
+
+def recorded(times: Sequence[tuple[str, float]], where: str, file: str | None) -> Traffic:
+    """Return the traffic of recorded arrivals.
+
+    Args:
+        times: for each arrival the place where it stands, for complaints, and its time in seconds.
+        where: what holds them, likewise.
+        file: where they were read; None: nowhere.
+
+    Raises:
+        UsageError: fewer than two arrivals, or a time out of order.
+    """
+    for (_, before_s), (place, time_s) in pairwise(times):
         if time_s < before_s:
             raise UsageError(
-                f"--trace {path}: line {line}: {time_s:g} s comes after {before_s:g} s: "
+                f"{where}: {place}: {time_s:g} s comes after {before_s:g} s: "
                 "arrivals must be in order of time"
             )
-    if len(known) < 2 or known[-1][1] <= known[0][1]:
-        raise UsageError(f"--trace {path}: needs at least two arrivals at different times")
-    times_s = np.array([time_s for _, time_s in known]) - known[0][1]
+    if len(times) < 2 or times[-1][1] <= times[0][1]:
+        raise UsageError(f"{where}: needs at least two arrivals at different times")
+    times_s = np.array([time_s for _, time_s in times]) - times[0][1]
     rps = float((len(times_s) - 1) / times_s[-1])
-    return Traffic(load_rps=rps, pattern=Trace(times_s=times_s, file=str(path)))
+    return Traffic(load_rps=rps, pattern=Trace(times_s=times_s, file=file))
 
 
 def _read_time(text: str, path: Path, line: int) -> float | None:

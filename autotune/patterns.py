@@ -3,7 +3,7 @@
 import math
 import re
 
-from autotune.errors import UsageError
+from autotune.errors import UsageError, did_you_mean
 from autotune.outcome import Samples
 from autotune.spec import Record
 from autotune.units import format_rps, parse_duration_s
@@ -159,9 +159,10 @@ def parse_arrivals(text: str, option: str) -> Pattern:
                     "write it like gaps:2s"
                 )
             return Gaps(gap_s=gap_s)
+    hint = did_you_mean(kind, ("poisson", "constant", "bursty:4", "gaps:2s"))
     raise UsageError(
         f"{option} {text!r} is none of poisson, constant, bursty:FACTOR (like bursty:4) and "
-        "gaps:DURATION (like gaps:2s)"
+        f"gaps:DURATION (like gaps:2s){hint}"
     )
 
 

@@ -143,11 +143,15 @@ class RequestKind(Record, frozen=True):
     """As `ModelSpec.input_file`."""
     origin: str | None = None
     """Where the kind was read, to be named in a complaint; None: `--shape` or `--input`."""
+    label: str | None = None
+    """What to call it; None: its file or its shapes."""
 
     def describe(self) -> str:
         """The kind in words: `80 % images 1x3x320x320`."""
-        what = self.input_file or " ".join(
-            f"{name} {format_shape(shape)}" for name, shape in self.shapes.items()
+        what = (
+            self.label
+            or self.input_file
+            or " ".join(f"{name} {format_shape(shape)}" for name, shape in self.shapes.items())
         )
         return f"{100 * self.weight:.3g} % {what}"
 

@@ -3,11 +3,29 @@
 import math
 import re
 from collections.abc import Iterable
+from itertools import pairwise
 
-from autotune.errors import UsageError
+from autotune.errors import UsageError, did_you_mean
 
-_SECONDS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
-_DURATION = re.compile(r"\s*([-+]?[0-9]*\.?[0-9]+(?:e[-+]?[0-9]+)?)\s*([a-z]*)\s*", re.IGNORECASE)
+_SECONDS = {
+    **dict.fromkeys(("us", "usec", "microsecond", "microseconds"), 1e-6),
+    **dict.fromkeys(("ms", "msec", "msecs", "millisecond", "milliseconds"), 1e-3),
+    **dict.fromkeys(("s", "sec", "secs", "second", "seconds"), 1.0),
+    **dict.fromkeys(("m", "min", "mins", "minute", "minutes"), 60.0),
+    **dict.fromkeys(("h", "hr", "hrs", "hour", "hours"), 3600.0),
+}
+_PER_SECOND = {
+    **dict.fromkeys(("", "rps", "qps", "/s", "/sec", "/second", "req/s", "requests/s"), 1.0),
+    **dict.fromkeys(("rpm", "/min", "/minute", "req/min", "requests/min"), 1 / 60),
+}
+# Every quantifier that could give way to its neighbour is possessive: no text takes long to refuse.
+_NUMBER = r"[-+]?(?:[0-9]++(?:\.[0-9]*+)?|\.[0-9]++)(?:e[-+]?[0-9]++)?"
+_PART = re.compile(rf"\s*+({_NUMBER})\s*+([a-z]*+)", re.IGNORECASE)
+_LOAD = re.compile(rf"\s*+({_NUMBER})\s*+(k?)\s*+([a-z/]*+)\s*+", re.IGNORECASE)
+_WITH_COMMA = re.compile(r"[0-9]++(,[0-9]++)+\s*+[a-z%/]*+", re.IGNORECASE)
+_THOUSANDS = re.compile(r"[0-9]{1,3}(,[0-9]{3})+\D.*")
+_CLOCK = re.compile(r"([0-9]++):([0-5][0-9])")
+_NINES = re.compile(r"p?99(9+)%?")
 
 DAY_S = 86_400.0
 MAX_LOAD_RPS = 1e6
@@ -15,25 +33,67 @@ MAX_LOAD_RPS = 1e6
 
 
 def parse_duration_s(text: str, option: str) -> float:
-    """Return seconds for a text such as `50ms`, `0.5s` or `3m`.
+    """Return seconds for a text such as `50ms`, `0.5s`, `3 minutes` or `1m30s`.
 
     Raises:
         UsageError: no number, no unit, an unknown unit, or not above zero.
     """
-    match = _DURATION.fullmatch(text)
-    if match is None:
-        raise UsageError(f"{option} {text!r} is not a duration: write it like 50ms, 0.5s or 3m")
-    number, unit = float(match[1]), match[2].lower()
-    if not (number > 0 and math.isfinite(number)):
-        raise UsageError(f"{option} {text!r} must be above zero")
-    if not unit:
-        raise UsageError(f"{option} {text!r} has no unit: write {match[1]}ms or {match[1]}s")
-    if unit not in _SECONDS:
-        raise UsageError(f"{option} {text!r} has an unknown unit {unit!r}: use us, ms, s, m or h")
-    seconds = number * _SECONDS[unit]
+    where = f"{option} {text!r}"
+    plain = text.replace("\u00b5", "u").replace("\u03bc", "u")
+    parts = None if "," in text else _parts(plain, where)
+    if parts is None:
+        raise UsageError(f"{where} is not a duration: {_example(text)}")
+    seconds = 0.0
+    for number, unit in parts:
+        if not unit:
+            digits = f"{number:.15g}"
+            raise UsageError(f"{where} has no unit: write {digits}ms, {digits}s or {digits}m")
+        if unit not in _SECONDS:
+            hint = did_you_mean(unit, ("us", "ms", "seconds", "minutes", "hours"))
+            raise UsageError(f"{where} has an unknown unit {unit!r}: use us, ms, s, m or h{hint}")
+        seconds += number * _SECONDS[unit]
     if not (seconds > 0 and math.isfinite(seconds)):
-        raise UsageError(f"{option} {text!r} is out of range")
+        raise UsageError(f"{where} is out of range")
     return seconds
+
+
+def _parts(text: str, where: str) -> list[tuple[float, str]] | None:
+    """Return numbers with their units, the largest first; None where there is anything else.
+
+    Raises:
+        UsageError: a number is not above zero.
+    """
+    parts: list[tuple[float, str]] = []
+    rest = text.rstrip()
+    while match := _PART.match(rest):
+        number, unit = float(match[1]), match[2].lower()
+        if not (number > 0 and math.isfinite(number)):
+            raise UsageError(f"{where} must be above zero, and finite")
+        parts.append((number, unit))
+        rest = rest[match.end() :]
+    sizes = [_SECONDS.get(unit, 0.0) for _, unit in parts]
+    falling = all(first > second > 0 for first, second in pairwise(sizes))
+    return parts if parts and falling and not rest else None
+
+
+def _example(text: str) -> str:
+    """Return how to write what was probably meant, or how durations are written."""
+    if without := _without_comma(text):
+        return f"write {without}"
+    if match := _CLOCK.fullmatch(text.strip()):
+        return f"write it like {match[1]}m{match[2]}s"
+    return "write it like 50ms, 0.5s or 3m"
+
+
+def _without_comma(text: str) -> str:
+    """Return a number with a comma as it is written here; empty where it is no such number."""
+    plain = text.strip()
+    if not _WITH_COMMA.fullmatch(plain):
+        return ""
+    decimal, whole = plain.replace(",", "."), plain.replace(",", "")
+    if plain.count(",") > 1:
+        return whole
+    return f"{decimal} or {whole}" if _THOUSANDS.fullmatch(plain) else decimal
 
 
 def parse_share(text: str, option: str) -> float:
@@ -46,23 +106,61 @@ def parse_share(text: str, option: str) -> float:
     try:
         share = float(number + rest) / (100 if percent else 1)
     except ValueError:
-        raise UsageError(f"{option} {text}: is not a share, like 5% or 0.05") from None
+        hint = f": write {without}" if (without := _without_comma(text)) else ""
+        raise UsageError(f"{option} {text}: is not a share, like 5% or 0.05{hint}") from None
     if not 0 < share < 1:
-        raise UsageError(f"{option} {text}: must be above 0 and below 100 %")
+        hint = f"; did you mean {text.strip()}%?" if 1 <= share < 100 and not percent else ""
+        raise UsageError(f"{option} {text}: must be above 0 and below 100 %{hint}")
     return share
 
 
-def parse_load_rps(text: str, option: str) -> float:
-    """Return requests/s for a text such as `80` or `80rps`.
+def parse_percent(text: str, option: str) -> float:
+    """Return the number of `99`, `99%` or `99.9 %`.
 
     Raises:
-        UsageError: not a number, not above zero, or above `MAX_LOAD_RPS`.
+        UsageError: it is none, or not finite.
     """
     try:
-        load_rps = float(text.strip().lower().removesuffix("rps").removesuffix("/s"))
+        percent = float(text.strip().removesuffix("%"))
     except ValueError:
-        raise UsageError(f"{option} {text!r} is not a load: write requests/s, like 80") from None
-    if not load_rps > 0 or not math.isfinite(load_rps):
+        percent = math.nan
+    if not math.isfinite(percent):
+        like = _without_comma(text) or "it like 99 or 99.9"
+        raise UsageError(f"{option} {text!r} is not a percentage: write {like}")
+    return percent
+
+
+def parse_percentile(text: str, option: str) -> float:
+    """Return the number of `99`, `p99`, `99%` or `p99.9`.
+
+    Raises:
+        UsageError: it is none, not below 100, or below 1, where a share was meant.
+    """
+    percentile = parse_percent(text.strip().lower().removeprefix("p") or text, option)
+    if 0 < percentile < 1:
+        meant = f"{100 * percentile:.12g}"
+        raise UsageError(f"{option} {text!r} is a share: write {meant} for {meant} % of requests")
+    if not 1 <= percentile < 100:
+        nines = _NINES.fullmatch(text.strip().lower())
+        like = f"99.{nines[1]}" if nines else "99"
+        raise UsageError(f"{option} {text!r} must lie between 0 and 100, like {like}")
+    return percentile
+
+
+def parse_load_rps(text: str, option: str) -> float:
+    """Return requests/s for a text such as `80`, `80rps`, `80/s`, `1.5k` or `4800/min`.
+
+    Raises:
+        UsageError: not a number, an unknown unit, not above zero, or above `MAX_LOAD_RPS`.
+    """
+    match = _LOAD.fullmatch(text)
+    if match is None or match[3].lower() not in _PER_SECOND:
+        several = "names several loads where one is wanted"
+        why = several if "," in text else "is not a load: write requests/s, like 80 or 80rps"
+        raise UsageError(f"{option} {text!r} {why}")
+    thousands = 1000.0 if match[2] else 1.0
+    load_rps = float(match[1]) * thousands * _PER_SECOND[match[3].lower()]
+    if not load_rps > 0:
         raise UsageError(f"{option} {text!r} must be above zero requests/s")
     if load_rps > MAX_LOAD_RPS:
         raise UsageError(
@@ -85,16 +183,15 @@ def parse_loads_rps(text: str, option: str) -> tuple[float, ...]:
 def parse_shapes(texts: Iterable[str], option: str) -> dict[str, list[int]]:
     """Return input name -> sizes for texts such as `images=1x3x320x320`.
 
+    Sizes may as well be written as `1,3,320,320` or `[1, 3, 320, 320]`.
+
     Raises:
         UsageError: not of this form, a size below 1, or an input named twice.
     """
     shapes: dict[str, list[int]] = {}
     for text in texts:
         name, _, sizes = text.rpartition("=")
-        try:
-            shape = [int(size) for size in sizes.lower().split("x")]
-        except ValueError:
-            shape = []
+        name, shape = name.strip(), _sizes(sizes)
         if not name or not shape:
             raise UsageError(
                 f"{option} {text!r} is not NAME=SIZES: write it like images=1x3x320x320"
@@ -105,6 +202,17 @@ def parse_shapes(texts: Iterable[str], option: str) -> dict[str, list[int]]:
             raise UsageError(f"{option} {text!r}: the shape of {name!r} was given before")
         shapes[name] = shape
     return shapes
+
+
+def _sizes(text: str) -> list[int]:
+    """Return the whole numbers between `x`, a multiplication sign or commas; empty if others."""
+    plain = text.strip().lower().replace("\u00d7", "x")
+    if plain[:1] + plain[-1:] in ("[]", "()"):
+        plain = plain[1:-1]
+    parts = [part.strip() for part in plain.replace(",", "x").split("x")]
+    # int() alone would take signs, underscores and the digits of every script.
+    whole = all(re.fullmatch(r"[-+]?[0-9]{1,18}", part) for part in parts)
+    return [int(part) for part in parts] if whole else []
 
 
 def format_shape(shape: Iterable[int | str]) -> str:
@@ -121,6 +229,19 @@ def format_ms(value_ms: float | None) -> str:
     if value_ms >= 100:
         return f"{value_ms:,.0f}"
     return f"{value_ms:.1f}" if value_ms >= 10 else f"{value_ms:.2f}"
+
+
+def format_duration(seconds: float) -> str:
+    """Seconds as people say them: `250 ms`, `1.5 s`, `80 s`, `5 min`, `1 h 30 min`."""
+    if seconds < 0.9995:
+        return f"{1e3 * seconds:.3g} ms"
+    if seconds < 100:
+        return f"{seconds:.3g} s"
+    whole_s = round(seconds) if seconds < 3600 else 60 * round(seconds / 60)
+    minutes, rest_s = divmod(whole_s, 60)
+    hours, minutes = divmod(minutes, 60)
+    parts = ((hours, "h"), (minutes, "min"), (rest_s, "s"))
+    return " ".join(f"{number} {unit}" for number, unit in parts if number)
 
 
 def format_rps(value_rps: float) -> str:

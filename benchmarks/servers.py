@@ -12,7 +12,7 @@ import subprocess
 import sys
 from typing import Any
 
-from autotune.export.exporters import EXPORTERS
+from autotune.exports.exporters import EXPORTERS
 
 ROUNDS = 3
 

@@ -1,6 +1,8 @@
 """Models of our own making, small enough to measure in milliseconds; machines made of files."""
 
-from collections.abc import Callable, Sequence
+import os
+import signal
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +14,17 @@ from onnx import TensorProto, helper, numpy_helper
 from autotune.outcome import ModelInfo
 
 _RNG = np.random.default_rng(0)
+
+
+@pytest.fixture(autouse=True)
+def as_before(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The command line takes the signals for itself; nobody's settings shall reach it."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    for name in [name for name in os.environ if name.startswith("AUTOTUNE_")]:
+        monkeypatch.delenv(name)
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 def weights(name: str, *shape: int, dtype: type = np.float32) -> onnx.TensorProto:

@@ -6,56 +6,71 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from autotune.cli import completions
+from autotune.cli.exit_codes import CHECKED, ExitCode
+from autotune.cli.flags import verbosity_of
 from autotune.cli.options import (
+    OUTPUT,
     ArrivalsOption,
+    DryRunOption,
     FileArgument,
     FileSeedOption,
     InputOption,
     JsonOption,
     LoadOption,
     ModelArgument,
+    QuietOption,
     RequestsOption,
     ShapeOption,
     TraceOption,
+    VerboseOption,
 )
 from autotune.cli.promise import entry_for, model_for, pattern_for
-from autotune.errors import UsageError
-from autotune.units import DAY_S, parse_duration_s, parse_share
+from autotune.errors import UsageError, did_you_mean
+from autotune.given import check_day
+from autotune.units import parse_duration_s, parse_share
 
 if TYPE_CHECKING:
-    from autotune.config_file import PolicyEntry, TunedFile
     from autotune.stages.gate import GateReport
     from autotune.stages.gate_rounds import GateQuestion
-
-EXIT_CODES = {"holds": 0, "slo_missed": 1, "regression": 3, "undecided": 4, "stale": 5}
 
 
 def check(
     file: FileArgument,
     model: ModelArgument,
     load: LoadOption = None,
-    budget: Annotated[str, typer.Option(help="Time for everything.")] = "60s",
+    budget: Annotated[str, typer.Option(metavar="DURATION", help="Time for everything.")] = "60s",
     tolerance: Annotated[
         str,
         typer.Option(
+            metavar="SHARE",
             help="An execution may cost so much more CPU time than in the file; twice as much is "
-            "caught in 95 % of checks."
+            "caught in 95 % of checks.",
         ),
     ] = "10%",
     stale: Annotated[
         str,
         typer.Option(
+            metavar="WHAT",
             help="What to do about another model, machine or runtime than the file was made for: "
-            "error (exit code 5, unless something graver is found) or warn."
+            "error (exit code 5, unless something graver is found) or warn.",
+            autocompletion=completions.stale,
         ),
     ] = "error",
     junit: Annotated[
-        Path | None, typer.Option(help="Write the result as JUnit XML to this file, too.")
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Write the result as JUnit XML to this file, too.",
+            rich_help_panel=OUTPUT,
+        ),
     ] = None,
     github: Annotated[
         bool,
         typer.Option(
-            "--github", help="Print GitHub Actions annotations and append to the step's summary."
+            "--github",
+            help="Print GitHub Actions annotations and append to the step's summary.",
+            rich_help_panel=OUTPUT,
         ),
     ] = False,
     arrivals: ArrivalsOption = None,
@@ -64,31 +79,33 @@ def check(
     input: InputOption = None,
     requests: RequestsOption = None,
     seed: FileSeedOption = None,
+    dry_run: DryRunOption = False,
+    verbose: VerboseOption = False,
+    quiet: QuietOption = False,
     json: JsonOption = False,
 ) -> int:
-    """Measure what a tuned file recommends again, beside the default, and say whether it holds.
+    """Say whether a tuned file still holds, by measuring what it recommends again.
 
-    Exit codes: 0 holds; 1 the SLO is missed; 2 a mistake in what was given; 3 a regression
-    against the file; 4 undecided; 5 made for another model, machine or runtime.
+    The recommended configuration is measured twice a round, beside the runtime's default.
     """
     from autotune import config_file
+    from autotune.promise import entry_to_check, uncheckable_because
     from autotune.stages.gate_rounds import GateQuestion
-    from autotune.stale import stale_because
 
+    verbosity = verbosity_of(verbose, quiet)
     if stale not in ("error", "warn"):
-        raise UsageError(f"--stale {stale}: is neither error nor warn")
+        hint = did_you_mean(stale, ("error", "warn"))
+        raise UsageError(f"--stale {stale}: is neither error nor warn{hint}")
     if junit is not None and not junit.parent.is_dir():
         raise UsageError(f"--junit {junit}: there is no folder {junit.parent}; make it first")
+    if junit is not None and junit.is_dir():
+        raise UsageError(f"--junit {junit}: is a directory; name a file in it")
     tuned = config_file.read(file)
     seed = tuned.search.seed if seed is None else seed
     budget_s = parse_duration_s(budget, "--budget")
-    if budget_s > DAY_S:
-        raise UsageError(f"--budget {budget!r} is more than a day")
+    check_day(budget_s, f"--budget {budget!r}")
     spec = model_for(tuned, model, shape, input, requests, seed)
-    reasons = stale_because(tuned, Path(spec.path))
-    if tuned.reference is None:
-        reasons.append(f"{file}: does not say what an execution cost (an older version wrote it)")
-    entry = choose_entry(tuned, load, file)
+    entry = entry_to_check(tuned) if load is None else entry_for(tuned, load, file)
     question = GateQuestion(
         tuned=tuned,
         file=str(file),
@@ -96,56 +113,39 @@ def check(
         name=model,
         entry=entry,
         pattern=pattern_for(tuned, entry.load_rps, arrivals, trace),
-        stale=reasons,
+        stale=uncheckable_because(tuned, str(file), Path(spec.path)),
         stale_fails=stale == "error",
         tolerance=parse_share(tolerance, "--tolerance"),
         budget_s=budget_s,
         seed=seed,
     )
-    return _run(question, junit, github, json)
+    if dry_run:
+        from autotune.cli.dry_run import plan_check
+
+        return plan_check(question, verbosity, json)
+    return _run(question, junit, github, verbosity, json)
 
 
-def choose_entry(tuned: "TunedFile", load: str | None, file: Path) -> "PolicyEntry":
-    """Return the promise to check: that of the load, or the safest that the file recommends.
-
-    Without a load, among the recommended configuration's loads that meet the SLO: the highest
-    where that is proven, else the one furthest below the SLO. A promise that was no more than
-    just kept would be called broken by chance.
-
-    Raises:
-        UsageError: the load is above all that were tuned for.
-    """
-    if load is not None:
-        return entry_for(tuned, load, file)
-    mine = [one for one in tuned.policy if one.config == tuned.recommended] or tuned.policy
-    meeting = [one for one in mine if one.meets_slo and one.measured is not None] or mine
-    proven = [one for one in meeting if one.measured and one.measured.slo_verdict == "met"]
-    return proven[-1] if proven else min(meeting, key=_latency_ms)
-
-
-def _latency_ms(entry: "PolicyEntry") -> float:
-    value = entry.measured.objective.value_ms if entry.measured is not None else None
-    return entry.predicted_ms if value is None else value
-
-
-def _run(question: "GateQuestion", junit: Path | None, github: bool, json: bool) -> int:
+def _run(
+    question: "GateQuestion", junit: Path | None, github: bool, verbosity: int, json: bool
+) -> int:
     from autotune import tune
-    from autotune.cli.app import INTERRUPTED
     from autotune.cli.live import watch
 
     try:
-        with watch() as observe:
+        with watch(verbosity) as observe:
             report = tune.check(question, observe)
     except KeyboardInterrupt:
         typer.echo("interrupted before there was a verdict", err=True)
-        return INTERRUPTED
+        return ExitCode.INTERRUPTED
     _tell(report, junit, github, json)
-    return EXIT_CODES[report.answer]
+    return CHECKED[report.answer]
 
 
 def _tell(report: "GateReport", junit: Path | None, github: bool, json: bool) -> None:
     from autotune.cli import ci
-    from autotune.cli.gate_table import print_gate
+    from autotune.cli.page import print_page
+    from autotune.present.gate import gate_page
 
     if junit is not None:
         try:
@@ -157,10 +157,15 @@ def _tell(report: "GateReport", junit: Path | None, github: bool, json: bool) ->
 
         typer.echo(msgspec.json.format(msgspec.json.encode(report), indent=2).decode())
     else:
-        print_gate(report)
+        print_page(gate_page(report))
     if github:
         typer.echo(ci.github_annotation(report), err=json)
         summary = os.environ.get("GITHUB_STEP_SUMMARY")
         if summary:
-            with open(summary, "a", encoding="utf-8") as step:
-                step.write(ci.github_summary(report))
+            try:
+                with open(summary, "a", encoding="utf-8") as step:
+                    step.write(ci.github_summary(report))
+            except OSError as error:
+                raise UsageError(
+                    f"GITHUB_STEP_SUMMARY {summary}: cannot be written: {error.strerror}"
+                ) from None

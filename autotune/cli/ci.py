@@ -6,19 +6,13 @@ Sources: the JUnit schema as Jenkins and GitLab read it; GitHub's "Workflow comm
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 
+from autotune.present.gate import SAYS
 from autotune.units import format_ms, format_percent, format_rps
 
 if TYPE_CHECKING:
     from autotune.records import Summary
     from autotune.stages.gate import GateReport
 
-SAYS = {
-    "holds": "holds",
-    "slo_missed": "the SLO is missed",
-    "regression": "regression against the file",
-    "undecided": "undecided",
-    "stale": "made for another model, machine or runtime",
-}
 _LEVELS = {"holds": "notice", "undecided": "warning"}
 
 

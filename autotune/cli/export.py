@@ -5,27 +5,44 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from autotune.cli import completions
 from autotune.cli.options import LoadOption
 from autotune.cli.promise import entry_for
 from autotune.errors import UsageError
 
 if TYPE_CHECKING:
-    from autotune.export.exporters import Export
+    from autotune.exports.exporters import Export
 
 
 def export(
     file: Annotated[
-        Path | None, typer.Argument(help="A file that `autotune search` wrote.")
+        Path | None,
+        typer.Argument(
+            metavar="FILE",
+            help="A file that `autotune search` wrote.",
+            autocompletion=completions.tuned_files,
+        ),
     ] = None,
-    to: Annotated[str | None, typer.Option(help="The server; see --list.")] = None,
+    to: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SERVER", help="The server; see --list.", autocompletion=completions.servers
+        ),
+    ] = None,
     load: LoadOption = None,
     model: Annotated[
         str | None,
-        typer.Option(help="The model that the server shall load, as named for `search`."),
+        typer.Option(
+            metavar="MODEL",
+            help="The model that the server shall load, as named for `search`.",
+            autocompletion=completions.models,
+        ),
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option("-o", "--output", help="Folder to write. [default: MODEL-SERVER]"),
+        typer.Option(
+            "-o", "--output", metavar="FOLDER", help="Folder to write. [default: MODEL-SERVER]"
+        ),
     ] = None,
     force: Annotated[
         bool, typer.Option("--force", help="Replace files of the same names.")
@@ -38,54 +55,34 @@ def export(
 
     Without --load it is the one that the file recommends. What the server cannot express is said.
     """
-    from autotune.export.exporters import EXPORTERS
+    from autotune.exports.exporters import EXPORTERS
 
     if list:
-        from autotune.cli.export_table import print_servers
+        from autotune.cli.page import print_page
+        from autotune.present.exported import servers_page
 
-        print_servers(EXPORTERS)
+        print_page(servers_page(EXPORTERS))
         return
     if file is None or to is None:
         raise UsageError("say what and to which server: autotune export FILE --to SERVER")
-    from autotune import config_file, model_file
-    from autotune.export.exporters import export as render
-    from autotune.export.exporters import exporter
-    from autotune.export.tuned import deployment_of, entry_to_deploy
+    from autotune import config_file
+    from autotune.exports.exporters import export as render
+    from autotune.exports.exporters import exporter
+    from autotune.exports.tuned import deployment_of, entry_to_deploy, model_to_deploy
 
     exporter(to)
     tuned = config_file.read(file)
-    path = model_file.locate(model) if model is not None else None
-    if path is not None and model_file.sha256(path) != tuned.model.sha256:
-        raise UsageError(f"--model {model}: is not the model that was tuned ({tuned.model.name})")
+    path = model_to_deploy(tuned, model)
     entry = entry_to_deploy(tuned) if load is None else entry_for(tuned, load, file)
     deployment = deployment_of(tuned, entry, path)
     exported = render(to, deployment)
     folder = output or Path(f"{deployment.name}-{to}")
-    _write(folder, exported, force)
+    exported.deliver(folder, force)
     typer.echo(
         f"{deployment.config.describe()}, for up to {deployment.load_rps:g} requests/s, "
         f"{deployment.slo}"
     )
     _tell(folder, exported)
-
-
-def _write(folder: Path, exported: "Export", force: bool) -> None:
-    """Write an export into a folder.
-
-    Raises:
-        UsageError: files of these names are there and shall not be replaced, or the folder
-            cannot be written; nothing is written then.
-    """
-    there = sorted(name for name in exported.files if (folder / name).exists())
-    if there and not force:
-        raise UsageError(
-            f"-o {folder}: holds {', '.join(there)} already: name another folder, or replace "
-            "with --force"
-        )
-    try:
-        exported.write_to(folder)
-    except OSError as error:
-        raise UsageError(f"-o {folder}: cannot be written: {error.strerror}") from None
 
 
 def _tell(folder: Path, exported: "Export") -> None:

@@ -1,17 +1,25 @@
 """Options that several commands share, from text to records."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING
 
-from autotune.errors import UsageError
-from autotune.units import parse_duration_s, parse_load_rps, parse_loads_rps, parse_shapes
+from autotune.errors import UsageError, did_you_mean
+from autotune.given import check_config, check_day, check_whole, make_model, make_slo, make_traffics
+from autotune.units import (
+    parse_duration_s,
+    parse_load_rps,
+    parse_loads_rps,
+    parse_percentile,
+    parse_shapes,
+)
 
 if TYPE_CHECKING:
     from autotune.arrivals import Traffic
     from autotune.patterns import Pattern
-    from autotune.spec import ExecutionMode, ModelSpec, Objective, ServingConfig, Slo
+    from autotune.spec import ExecutionMode, ModelSpec, ServingConfig, Slo
 
 MAX_SLO_S = 3600.0
+LEAST_BUDGET_S = 1.0
 KNOBS = (
     "replicas",
     "intra-op-threads",
@@ -23,21 +31,15 @@ KNOBS = (
 )
 
 
-def parse_slo(slo: str, percentile: float) -> "Slo":
+def parse_slo(slo: str, percentile: str) -> "Slo":
     """Return the objective that `--slo` and `--percentile` state.
 
     Raises:
         UsageError: no duration, more than an hour, or no percentile.
     """
-    from autotune.spec import Slo
-
-    slo_s = parse_duration_s(slo, "--slo")
-    if slo_s > MAX_SLO_S:
-        raise UsageError(f"--slo {slo!r} is more than an hour: autotune is for online serving")
-    objective = Slo(latency_ms=slo_s * 1e3, percentile=percentile)
-    if not 0 < objective.quantile < 1:
-        raise UsageError(f"--percentile {percentile:.17g} must lie between 0 and 100, like 99")
-    return objective
+    slo_ms = 1e3 * parse_duration_s(slo, "--slo")
+    percent = parse_percentile(percentile, "--percentile")
+    return make_slo(slo_ms, percent, f"--slo {slo!r}", f"--percentile {percentile}")
 
 
 def parse_traffics(
@@ -50,24 +52,17 @@ def parse_traffics(
     Raises:
         UsageError: an option contradicts another or cannot be read.
     """
-    from autotune.arrivals import Traffic, read_trace
-    from autotune.patterns import Poisson, parse_arrivals
+    from autotune.patterns import parse_arrivals
 
     if load is not None and loads is not None:
         raise UsageError("--load and --loads both say how many requests arrive: give one of them")
-    if trace is not None and arrivals is not None:
-        raise UsageError("--trace and --arrivals both say how requests arrive: give one of them")
-    pattern = Poisson() if arrivals is None else parse_arrivals(arrivals, "--arrivals")
+    pattern = None if arrivals is None else parse_arrivals(arrivals, "--arrivals")
     loads_rps: tuple[float, ...] = ()
     if load is not None:
         loads_rps = (parse_load_rps(load, "--load"),)
     elif loads is not None:
         loads_rps = parse_loads_rps(loads, "--loads")
-    if trace is not None:
-        recorded = read_trace(trace)
-        scaled = [recorded.at(load_rps) for load_rps in loads_rps] or [recorded]
-        return scaled, scaled[0].pattern
-    return [Traffic(load_rps=rps, pattern=pattern) for rps in loads_rps] or None, pattern
+    return make_traffics(loads_rps, trace, pattern)
 
 
 def parse_config(given: dict[str, str], where: str = "") -> "ServingConfig":
@@ -87,7 +82,10 @@ def parse_config(given: dict[str, str], where: str = "") -> "ServingConfig":
 
     for knob in given:
         if knob not in KNOBS:
-            raise UsageError(f"{where}: there is no knob {knob!r}: name some of {', '.join(KNOBS)}")
+            raise UsageError(
+                f"{where}: there is no knob {knob!r}: name some of {', '.join(KNOBS)}"
+                f"{did_you_mean(knob, KNOBS)}"
+            )
     config = ServingConfig(
         replicas=_whole(given.get("replicas", "1"), name("replicas"), 1),
         intra_op_threads=_whole(given.get("intra-op-threads", "0"), name("intra-op-threads"), 0),
@@ -97,21 +95,7 @@ def parse_config(given: dict[str, str], where: str = "") -> "ServingConfig":
         max_batch_size=_whole(given.get("max-batch-size", "1"), name("max-batch-size"), 1),
         batch_timeout_ms=_timeout_ms(given.get("batch-timeout", "0"), name("batch-timeout")),
     )
-    if config.execution_mode == "sequential" and config.inter_op_threads > 1:
-        raise UsageError(
-            f"{name('inter-op-threads')} {config.inter_op_threads} has no effect in sequential "
-            f"execution: add {name('execution-mode')} parallel"
-        )
-    if config.execution_mode == "parallel" and config.inter_op_threads == 1:
-        raise UsageError(
-            f"{name('execution-mode')} parallel needs {name('inter-op-threads')} of 2 or more"
-        )
-    if config.batch_timeout_ms and config.max_batch_size == 1:
-        raise UsageError(
-            f"{name('batch-timeout')} {config.batch_timeout_ms:g}ms has no effect without "
-            f"batches: add {name('max-batch-size')} of 2 or more"
-        )
-    return config
+    return check_config(config, name)
 
 
 def parse_other(text: str) -> "ServingConfig":
@@ -122,6 +106,8 @@ def parse_other(text: str) -> "ServingConfig":
     """
     if text.strip() == "default":
         return parse_config({})
+    if "=" not in text and (hint := did_you_mean(text, ("default",))):
+        raise UsageError(f"--compare {text!r} is neither default nor knobs{hint}")
     knobs: dict[str, str] = {}
     for part in text.split(","):
         knob, equals, value = (piece.strip() for piece in part.partition("="))
@@ -135,23 +121,46 @@ def parse_other(text: str) -> "ServingConfig":
     return parse_config(knobs, "--compare")
 
 
-def _whole(text: str, where: str, least: int) -> int:
-    from autotune.spec import MOST
+def parse_budget_s(text: str) -> float:
+    """Return the seconds that a search may take.
 
+    Raises:
+        UsageError: no duration, less than any search takes, or more than a day.
+    """
+    budget_s = parse_duration_s(text, "--budget")
+    if budget_s < LEAST_BUDGET_S:
+        raise UsageError(
+            f"--budget {text!r} is too short: a search takes several seconds, and with less than "
+            "a minute it can prove little"
+        )
+    return check_day(budget_s, f"--budget {text!r}")
+
+
+def verbosity_of(verbose: bool, quiet: bool) -> int:
+    """Return how much to report on the way: -1 nothing, 0 what is usual, 1 more.
+
+    Raises:
+        UsageError: more and nothing at once.
+    """
+    if verbose and quiet:
+        raise UsageError("--verbose and --quiet contradict each other: give one of them")
+    return int(verbose) - int(quiet)
+
+
+def _whole(text: str, where: str, least: int) -> int:
     try:
         number = int(text)
     except ValueError:
         raise UsageError(f"{where} {text!r} is not a whole number") from None
-    if not least <= number <= MOST:
-        raise UsageError(f"{where} {number} must lie between {least} and {MOST}")
-    return number
+    return check_whole(number, f"{where} {number}", least)
 
 
 def _mode(text: str, where: str) -> "ExecutionMode":
     match text:
         case "sequential" | "parallel":
             return text
-    raise UsageError(f"{where} {text!r} is neither sequential nor parallel")
+    hint = did_you_mean(text, ("sequential", "parallel"))
+    raise UsageError(f"{where} {text!r} is neither sequential nor parallel{hint}")
 
 
 def _yes(text: str, where: str) -> bool:
@@ -182,37 +191,4 @@ def parse_model(
         ModelError: there is no such model.
         UsageError: an option contradicts another or cannot be read, or the seed is negative.
     """
-    from autotune.model_file import locate
-    from autotune.request_mix import read_requests
-    from autotune.spec import ModelSpec
-
-    if seed < 0:
-        raise UsageError(f"--seed {seed} must not be negative")
-    path = locate(model)
-    if requests is not None and (shape or input is not None):
-        other = "--shape" if shape else "--input"
-        raise UsageError(f"--requests and {other} both say what a request is: give one of them")
-    if input is not None and not input.is_file():
-        raise UsageError(f"--input {input}: no such file")
-    return ModelSpec(
-        path=str(path),
-        shapes=parse_shapes(shape or [], "--shape"),
-        input_file=str(input) if input is not None else None,
-        requests=read_requests(requests) if requests is not None else [],
-        seed=seed,
-    )
-
-
-def parse_objective(text: str) -> "Objective":
-    """Return what to search for.
-
-    Raises:
-        UsageError: there is no such objective.
-    """
-    from autotune import spec
-
-    objectives: tuple[Objective, ...] = get_args(spec.Objective)
-    for objective in objectives:
-        if text == objective:
-            return objective
-    raise UsageError(f"--objective {text}: is none of {', '.join(objectives)}")
+    return make_model(model, parse_shapes(shape or [], "--shape"), input, requests, seed)

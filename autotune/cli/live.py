@@ -1,169 +1,160 @@
-"""Progress while a search runs: a live table on a terminal, plain lines anywhere else."""
+"""Progress while a search runs: a live screen on a terminal, plain lines anywhere else."""
 
+import contextlib
+import os
+import signal
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import FrameType
 
-from rich.console import Console, Group
-from rich.live import Live
-from rich.table import Table
-from rich.text import Text
+from rich.console import Console
+from rich.control import Control
+from rich.segment import Segment, Segments
+from rich.style import Style
 
-from autotune.records import Summary
-from autotune.spec import ServingConfig
-from autotune.stages.events import (
-    Event,
-    Inspected,
-    Looked,
-    Observer,
-    Predicted,
-    Profiled,
-    Said,
-    Started,
-    Tried,
-)
-from autotune.units import format_ms, format_rps
+from autotune.cli.lines import Lines, Thinned, clean, line
+from autotune.cli.live_state import begin, take
+from autotune.cli.live_text import ASCII, UNICODE
+from autotune.cli.live_text import Line as StyledLine
+from autotune.cli.live_view import LogEntry, Size, frame
+from autotune.stages.events import Event, Observer, Said, Started
 
-LOOK_LINE_S = 2.0
-"""A run shorter than this needs no line on its way."""
+TICK_S = 0.5
+"""Between two pictures: often enough for an eye, and for a window that changes its size."""
+MOST_LOG = 200
 
 
 @contextmanager
-def watch() -> Iterator[Observer]:
-    """Yield an observer that reports on standard error."""
+def watch(verbosity: int = 0) -> Iterator[Observer]:
+    """Yield an observer that reports on standard error.
+
+    Args:
+        verbosity: -1: warnings only; 0: a live screen on a terminal, elsewhere a line for each
+            result; 1: a line for everything, on a terminal as well.
+    """
     console = Console(stderr=True, highlight=False)
-    if not console.is_terminal:
-        yield _line_by_line()
-        return
-    view = _View()
-    with Live(console=console, refresh_per_second=4, transient=True) as live:
-
-        def observe(event: Event) -> None:
-            view.take(event)
-            if not isinstance(event, Started | Tried | Looked):
-                live.console.print(line(event), markup=False)
-            live.update(view.render())
-
-        yield observe
-
-
-def _line_by_line() -> Observer:
-    """Print each event as a line; of the looks at one run, those that double its length."""
-    next_look_s = LOOK_LINE_S
-
-    def observe(event: Event) -> None:
-        nonlocal next_look_s
-        if isinstance(event, Started):
-            next_look_s = LOOK_LINE_S
-        if isinstance(event, Looked):
-            if event.elapsed_s < next_look_s and event.decision == "go_on":
-                return
-            next_look_s = 2 * event.elapsed_s
-        print(line(event), file=sys.stderr, flush=True)  # noqa: T201
-
-    return observe
+    shown: Screen | Lines
+    if verbosity == 0 and _is_screen(console):
+        shown = Screen(console)
+    else:
+        shown = Lines(_write_line, verbosity)
+    done = threading.Event()
+    ticking = threading.Thread(target=_tick, args=(shown, done), daemon=True)
+    ticking.start()
+    try:
+        yield shown.observe
+    finally:
+        done.set()
+        try:
+            ticking.join()
+        finally:  # whoever presses Ctrl-C twice wants the terminal back no less
+            shown.close()
 
 
-def line(event: Event) -> str:
-    """Return the event as one line of text."""
-    match event:
-        case Started():
-            return f"{event.step} ..."
-        case Inspected():
-            info = event.info
-            batch = "can be batched" if info.batchable else "no batching"
-            check = "outputs are checked" if info.outputs_checked else "outputs cannot be checked"
-            return (
-                f"model: loads in {info.load_s:.2f} s, {batch}: {info.batch_reason}; "
-                f"{check}: {info.outputs_reason}; {event.cores} usable cores"
-            )
-        case Profiled():
-            return f"profile: {event.label}: {format_ms(event.median_ms)} ms"
-        case Predicted():
-            return _predicted(event)
-        case Tried():
-            return _tried(event)
-        case Looked():
-            return _looked(event)
-        case Said():
-            return event.text
+def _tick(shown: "Screen | Lines", done: threading.Event) -> None:
+    while not done.wait(TICK_S):
+        shown.tick()
 
 
-def _looked(event: Looked) -> str:
-    end = "" if event.decision == "go_on" else f": {event.decision}"
-    return (
-        f"{event.elapsed_s:.1f} s: {event.requests:,} requests served, {event.over:,} over the "
-        f"SLO{end}"
-    )
+def _write_line(text: str) -> None:
+    sys.stderr.write(f"{text}\n")  # at once, for two threads write
+    sys.stderr.flush()
 
 
-def _predicted(event: Predicted) -> str:
-    answers = "; ".join(
-        f"{format_rps(load_rps)}/s: {config.describe()} ~{format_ms(predicted_ms)} ms"
-        for load_rps, config, predicted_ms in zip(
-            event.loads_rps, event.configs, event.predicted_ms, strict=True
-        )
-    )
-    return f"first answer, predicted over {event.points} configurations: {answers}"
+def _is_screen(console: Console) -> bool:
+    """Whether there is a terminal to draw on, and a person who looks at it.
+
+    FORCE_COLOR makes rich take any file for a terminal, for colours; no pipe can be drawn on.
+    """
+    return sys.stderr.isatty() and console.is_interactive and _in_foreground()
 
 
-def _tried(event: Tried) -> str:
-    return (
-        f"{event.phase} {format_rps(event.load_rps)}/s: {event.config.describe()}: "
-        f"{_result(event)} (predicted {format_ms(event.predicted_ms)}); "
-        f"{event.ends_in_s:.0f} s left"
-    )
+def _in_foreground() -> bool:
+    """Whether the terminal is this process's to draw on, and not that of a shell before it."""
+    with contextlib.suppress(OSError):
+        return os.tcgetpgrp(sys.stderr.fileno()) == os.getpgrp()
+    return True  # not the terminal that controls this process: nobody else's either
 
 
-def _result(event: Tried) -> str:
-    if not isinstance(event.result, Summary):
-        return f"failed: {event.result.kind}: {event.result.detail}"
-    if event.result.diverged:
-        return "overload, given up"
-    return f"{format_ms(event.result.objective.value_ms)} ms"
+class Screen:
+    """The live screen. It uses the terminal's alternate screen, which no resizing spoils and which
+    leaves nothing behind; so it shows up only once there has been something to wait for.
+    """
 
+    def __init__(self, console: Console) -> None:
+        """Draw on this console, from the first `tick` on, which another thread may call."""
+        self._console = console
+        self._glyphs = ASCII if console.options.ascii_only else UNICODE
+        self._state = begin(time.monotonic())
+        self._log: tuple[LogEntry, ...] = ()
+        self._thinned = Thinned()
+        self._drawing, self._shown = threading.RLock(), False
+        self._styles: dict[str, Style] = {}
+        self._on_stop = signal.getsignal(signal.SIGTSTP)
+        if self._on_stop is signal.SIG_DFL:
+            signal.signal(signal.SIGTSTP, self._stop)
 
-class _View:
-    """What the live table shows."""
+    def observe(self, event: Event) -> None:
+        """Take in an event; it is seen at the next `tick`."""
+        now_s = time.monotonic()
+        self._state = take(self._state, event, now_s)
+        if self._thinned.wants(event) and not isinstance(event, Started):
+            warning = isinstance(event, Said) and event.warning
+            entry = LogEntry(now_s - self._state.began_s, clean(line(event)), warning)
+            self._log = (*self._log, entry)[-MOST_LOG:]
 
-    def __init__(self) -> None:
-        self._step = ""
-        self._ends_in_s: float | None = None
-        self._rows: dict[float, tuple[ServingConfig, float, str]] = {}
-        self._log: list[str] = []
+    def tick(self) -> None:
+        """Draw what is known now, all of it: keys that were pressed have left their mark, too."""
+        width, height = self._console.size
+        size = Size(width, height)
+        lines = frame(self._state, self._log, time.monotonic(), size, self._glyphs)
+        if not _in_foreground():
+            return
+        with self._drawing, self._console:
+            if not self._shown:
+                self._shown = self._console.set_alt_screen(True)
+                self._console.show_cursor(False)
+            self._console.control(Control.home())
+            self._console.print(Segments(self._segments(lines, size)), end="")
 
-    def take(self, event: Event) -> None:
-        match event:
-            case Started():
-                self._step = event.step
-            case Looked():
-                self._log = [_looked(event)]
-            case Predicted():
-                self._ends_in_s = event.ends_in_s
-                for load_rps, config, predicted_ms in zip(
-                    event.loads_rps, event.configs, event.predicted_ms, strict=True
-                ):
-                    self._rows[load_rps] = (config, predicted_ms, "-")
-            case Tried():
-                self._ends_in_s = event.ends_in_s
-                self._log = [*self._log[-4:], _tried(event)]
-                if event.best == event.config:
-                    self._rows[event.load_rps] = (event.config, event.predicted_ms, _result(event))
+    def close(self) -> None:
+        """Give the terminal back as it was, and repeat there what must not be missed."""
+        if self._on_stop is signal.SIG_DFL:
+            signal.signal(signal.SIGTSTP, signal.SIG_DFL)
+        self._leave()
+        for text in dict.fromkeys(self._state.warnings):
+            _write_line(f"warning: {clean(text)}")
 
-    def render(self) -> Group:
-        left = "" if self._ends_in_s is None else f", at most {self._ends_in_s:.0f} s left"
-        parts: list[Text | Table] = [Text(f"{self._step}{left}", style="bold")]
-        if self._rows:
-            table = Table(box=None, pad_edge=False)
-            for name in ("load", "best so far", "predicted", "measured"):
-                table.add_column(name, justify="left" if name == "best so far" else "right")
-            for load_rps, (config, predicted_ms, measured) in sorted(self._rows.items()):
-                table.add_row(
-                    f"{format_rps(load_rps)}/s",
-                    config.describe(),
-                    f"{format_ms(predicted_ms)} ms",
-                    measured,
-                )
-            parts.append(table)
-        parts += [Text(text, style="dim", no_wrap=True, overflow="ellipsis") for text in self._log]
-        return Group(*parts)
+    def _segments(self, lines: list[StyledLine], size: Size) -> Iterator[Segment]:
+        """Every cell of the window, so that whatever was there before is overwritten."""
+        for number in range(size.height):
+            spans = lines[number] if number < len(lines) else []
+            segments = [Segment(text, self._style(name)) for text, name in spans]
+            yield from Segment.adjust_line_length(segments, size.width)
+            if number < size.height - 1:
+                yield Segment.line()
+
+    def _style(self, name: str) -> Style:
+        if name not in self._styles:
+            self._styles[name] = Style.parse(name)
+        return self._styles[name]
+
+    def _leave(self) -> None:
+        with self._drawing:
+            if self._shown:
+                # A terminal without an alternate screen shall not keep the picture either.
+                self._console.control(Control.home(), Control.clear())
+                self._console.set_alt_screen(False)
+                self._console.show_cursor(True)
+            self._shown = False
+
+    def _stop(self, number: int, where: FrameType | None) -> None:
+        """Ctrl-Z: the shell gets its terminal back, and the screen returns with the process."""
+        with self._drawing:  # and nothing is drawn in between
+            self._leave()
+            signal.signal(signal.SIGTSTP, signal.SIG_DFL)
+            os.kill(os.getpid(), signal.SIGTSTP)
+            signal.signal(signal.SIGTSTP, self._stop)

@@ -4,60 +4,117 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from autotune.cli.flags import parse_config, parse_model, parse_other, parse_slo, parse_traffics
+from autotune.cli import completions
+from autotune.cli.exit_codes import ExitCode, of_measurement
+from autotune.cli.flags import (
+    parse_config,
+    parse_model,
+    parse_other,
+    parse_slo,
+    parse_traffics,
+    verbosity_of,
+)
 from autotune.cli.options import (
+    OBJECTIVE,
     ArrivalsOption,
+    DryRunOption,
     InputOption,
     JsonOption,
     LoadOption,
     ModelArgument,
     PercentileOption,
+    QuietOption,
     RequestsOption,
     SeedOption,
     ShapeOption,
     SloOption,
     TraceOption,
+    VerboseOption,
 )
 from autotune.errors import UsageError
-from autotune.units import DAY_S, parse_duration_s
+from autotune.given import check_confidence, check_day
+from autotune.units import parse_duration_s, parse_percent
 
 if TYPE_CHECKING:
-    from autotune.stages.measurement import Measurement
     from autotune.stages.question import MeasureQuestion
 
-UNDECIDED = 4
+CONFIGURATION = "Configuration (ONNX Runtime's default, but for)"
 
 
 def measure(
     model: ModelArgument,
     slo: SloOption,
     load: LoadOption = None,
-    replicas: Annotated[int, typer.Option(help="Loaded copies of the model.")] = 1,
+    replicas: Annotated[
+        int,
+        typer.Option(
+            metavar="N", help="Loaded copies of the model.", rich_help_panel=CONFIGURATION
+        ),
+    ] = 1,
     intra_op_threads: Annotated[
-        int, typer.Option(help="Threads within an operator; 0: the runtime's choice.")
+        int,
+        typer.Option(
+            metavar="N",
+            help="Threads within an operator; 0: the runtime's choice.",
+            rich_help_panel=CONFIGURATION,
+        ),
     ] = 0,
     inter_op_threads: Annotated[
-        int, typer.Option(help="Threads across operators, in parallel execution.")
+        int,
+        typer.Option(
+            metavar="N",
+            help="Threads across operators, in parallel execution.",
+            rich_help_panel=CONFIGURATION,
+        ),
     ] = 1,
-    execution_mode: Annotated[str, typer.Option(help="sequential or parallel.")] = "sequential",
+    execution_mode: Annotated[
+        str,
+        typer.Option(
+            metavar="MODE",
+            help="sequential or parallel.",
+            autocompletion=completions.execution_modes,
+            rich_help_panel=CONFIGURATION,
+        ),
+    ] = "sequential",
     spinning: Annotated[
-        bool, typer.Option(help="Whether idle pool threads burn cycles waiting for work.")
+        bool,
+        typer.Option(
+            help="Whether idle pool threads burn cycles waiting for work.",
+            rich_help_panel=CONFIGURATION,
+        ),
     ] = True,
-    max_batch_size: Annotated[int, typer.Option(help="Most requests executed together.")] = 1,
+    max_batch_size: Annotated[
+        int,
+        typer.Option(
+            metavar="N", help="Most requests executed together.", rich_help_panel=CONFIGURATION
+        ),
+    ] = 1,
     batch_timeout: Annotated[
-        str, typer.Option(help="Longest that a batch's first request waits for company, like 2ms.")
+        str,
+        typer.Option(
+            metavar="DURATION",
+            help="Longest that a batch's first request waits for company, like 2ms.",
+            rich_help_panel=CONFIGURATION,
+        ),
     ] = "0",
     compare: Annotated[
         str | None,
         typer.Option(
+            metavar="KNOBS",
             help="A second configuration, measured in turn under the same arrivals: default, or "
-            "knobs like replicas=1,intra-op-threads=2,spinning=no."
+            "knobs like replicas=1,intra-op-threads=2,spinning=no.",
+            autocompletion=completions.compared,
+            rich_help_panel=CONFIGURATION,
         ),
     ] = None,
-    percentile: PercentileOption = 99.0,
-    confidence: Annotated[float, typer.Option(help="Of PASS and of FAIL, in %.")] = 99.0,
+    percentile: PercentileOption = "99",
+    confidence: Annotated[
+        str,
+        typer.Option(metavar="PERCENT", help="Of PASS and of FAIL.", rich_help_panel=OBJECTIVE),
+    ] = "99",
     duration: Annotated[
-        str, typer.Option(help="Most time to measure; a verdict ends it earlier.")
+        str,
+        typer.Option(metavar="DURATION", help="Most time to measure; a verdict ends it earlier."),
     ] = "60s",
     arrivals: ArrivalsOption = None,
     trace: TraceOption = None,
@@ -65,15 +122,18 @@ def measure(
     input: InputOption = None,
     requests: RequestsOption = None,
     seed: SeedOption = 0,
+    dry_run: DryRunOption = False,
+    verbose: VerboseOption = False,
+    quiet: QuietOption = False,
     json: JsonOption = False,
 ) -> int:
     """Measure one configuration at one load, until the SLO is proven met or missed.
 
-    Without knobs it is ONNX Runtime's default. Exit codes: 0 PASS; 1 FAIL; 4 undecided, or the
-    numbers are INVALID.
+    With --compare, two of them, in interleaved rounds under the same arrivals.
     """
     from autotune.stages.question import MeasureQuestion
 
+    verbosity = verbosity_of(verbose, quiet)
     config = parse_config(
         {
             "replicas": str(replicas),
@@ -85,11 +145,11 @@ def measure(
             "batch-timeout": batch_timeout,
         }
     )
-    if not 50 <= confidence < 100:
-        raise UsageError(f"--confidence {confidence:g} must be at least 50 and below 100, like 99")
+    confidence_share = check_confidence(
+        parse_percent(confidence, "--confidence"), f"--confidence {confidence}"
+    )
     duration_s = parse_duration_s(duration, "--duration")
-    if duration_s > DAY_S:
-        raise UsageError(f"--duration {duration!r} is more than a day")
+    check_day(duration_s, f"--duration {duration!r}")
     traffics, _ = parse_traffics(load, None, trace, arrivals)
     if traffics is None:
         raise UsageError("say at which load: --load 100, or --trace arrivals.csv")
@@ -100,39 +160,36 @@ def measure(
         traffic=traffics[0],
         config=config,
         other=parse_other(compare) if compare is not None else None,
-        confidence=confidence / 100,
+        confidence=confidence_share,
         duration_s=duration_s,
         seed=seed,
     )
     if question.other == config:
         raise UsageError("--compare names the same configuration; it has nothing to be compared to")
-    return _run(question, json)
+    if dry_run:
+        from autotune.cli.dry_run import plan_measure
+
+        return plan_measure(question, verbosity, json)
+    return _run(question, verbosity, json)
 
 
-def _run(question: "MeasureQuestion", json: bool) -> int:
+def _run(question: "MeasureQuestion", verbosity: int, json: bool) -> int:
     from autotune import tune
-    from autotune.cli.app import INTERRUPTED
     from autotune.cli.live import watch
 
     try:
-        with watch() as observe:
+        with watch(verbosity) as observe:
             found = tune.measure(question, observe)
     except KeyboardInterrupt:
         typer.echo("interrupted before there was a verdict", err=True)
-        return INTERRUPTED
+        return ExitCode.INTERRUPTED
     if json:
         import msgspec
 
         typer.echo(msgspec.json.format(msgspec.json.encode(found), indent=2))
     else:
-        from autotune.cli.measured import print_measurement
+        from autotune.cli.page import print_page
+        from autotune.present.measured import measurement_page
 
-        print_measurement(found)
-    return _exit_code(found)
-
-
-def _exit_code(found: "Measurement") -> int:
-    answer = found.sides[0].slo.answer
-    if answer == "UNDECIDED" or not all(side.validity.valid for side in found.sides):
-        return UNDECIDED
-    return 0 if answer == "PASS" else 1
+        print_page(measurement_page(found))
+    return of_measurement(found)

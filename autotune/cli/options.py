@@ -5,51 +5,140 @@ from typing import Annotated
 
 import typer
 
-FileArgument = Annotated[Path, typer.Argument(help="A file that `autotune search` wrote.")]
+from autotune.cli import completions
+
+OBJECTIVE, TRAFFIC, REQUESTS, OUTPUT = "Objective", "Traffic", "Requests", "Output"
+"""Groups of options in help."""
+
+FileArgument = Annotated[
+    Path,
+    typer.Argument(
+        metavar="FILE",
+        help="A file that `autotune search` wrote.",
+        autocompletion=completions.tuned_files,
+    ),
+]
 ModelArgument = Annotated[
     str,
     typer.Argument(
+        metavar="MODEL",
         help="An ONNX file, or package:file inside an installed package (magika: means the "
-        "one model in it)."
+        "one model in it).",
+        autocompletion=completions.models,
     ),
 ]
-SloOption = Annotated[str, typer.Option(help="Latency objective with its unit, like 50ms.")]
-PercentileOption = Annotated[
-    float, typer.Option(help="Share of requests, in %, that must be within the SLO.")
+SloOption = Annotated[
+    str,
+    typer.Option(
+        metavar="DURATION",
+        help="Latency objective with its unit, like 50ms or 0.05s.",
+        rich_help_panel=OBJECTIVE,
+    ),
 ]
-LoadOption = Annotated[str | None, typer.Option(help="One load in requests/s.")]
+PercentileOption = Annotated[
+    str,
+    typer.Option(
+        metavar="PERCENT",
+        help="Share of requests that must be within the SLO, like 99 or p99.9.",
+        rich_help_panel=OBJECTIVE,
+    ),
+]
+LoadOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="LOAD", help="One load in requests/s, like 80rps.", rich_help_panel=TRAFFIC
+    ),
+]
 ArrivalsOption = Annotated[
     str | None,
     typer.Option(
+        metavar="PATTERN",
         help="How requests arrive: poisson, constant, bursty:FACTOR (bursts of so many times "
         "the load that carry half of all requests) or gaps:DURATION (spells at the load, each "
-        "followed by as long a silence). [default: poisson; of a tuned file, what it says]"
+        "followed by as long a silence). [default: poisson; of a tuned file, what it says]",
+        autocompletion=completions.arrivals,
+        rich_help_panel=TRAFFIC,
     ),
 ]
 TraceOption = Annotated[
     Path | None,
     typer.Option(
-        help="CSV of recorded arrivals, in seconds, first column; with a load, scaled to it."
+        metavar="CSV",
+        help="Recorded arrivals, in seconds, first column; with a load, scaled to it.",
+        rich_help_panel=TRAFFIC,
     ),
 ]
 ShapeOption = Annotated[
     list[str] | None,
-    typer.Option(help="Shape of one request, like images=1x3x320x320. Repeat per input."),
+    typer.Option(
+        metavar="NAME=SIZES",
+        help="Shape of one request, like images=1x3x320x320. Repeat per input.",
+        rich_help_panel=REQUESTS,
+    ),
 ]
 InputOption = Annotated[
-    Path | None, typer.Option(help="An .npz file with one request's arrays by input name.")
+    Path | None,
+    typer.Option(
+        metavar="NPZ",
+        help="One request's arrays by input name, as np.savez writes them.",
+        rich_help_panel=REQUESTS,
+    ),
 ]
 RequestsOption = Annotated[
     Path | None,
     typer.Option(
-        help="CSV of several kinds of requests: weight,shape or weight,input (.npz), one line each."
+        metavar="CSV",
+        help="Several kinds of requests: weight,shape or weight,input (.npz), one line each.",
+        rich_help_panel=REQUESTS,
     ),
 ]
-SeedOption = Annotated[int, typer.Option(help="Seed of arrivals and sample inputs.")]
+SeedOption = Annotated[
+    int,
+    typer.Option(metavar="N", help="Seed of arrivals and sample inputs.", rich_help_panel=REQUESTS),
+]
 FileSeedOption = Annotated[
     int | None,
-    typer.Option(help="Seed of arrivals and sample inputs. [default: what the file says]"),
+    typer.Option(
+        metavar="N",
+        help="Seed of arrivals and sample inputs. [default: what the file says]",
+        rich_help_panel=REQUESTS,
+    ),
+]
+DryRunOption = Annotated[
+    bool,
+    typer.Option(
+        "--dry-run",
+        help="Say what would be measured and for how long, and measure nothing.",
+        rich_help_panel=OUTPUT,
+    ),
+]
+VerboseOption = Annotated[
+    bool,
+    typer.Option("-v", "--verbose", help="Report more on the way.", rich_help_panel=OUTPUT),
+]
+QuietOption = Annotated[
+    bool,
+    typer.Option(
+        "-q", "--quiet", help="Print the answer, errors and warnings only.", rich_help_panel=OUTPUT
+    ),
 ]
 JsonOption = Annotated[
-    bool, typer.Option("--json", help="Print the result alone, as JSON, on stdout.")
+    bool,
+    typer.Option(
+        "--json", help="Print the result alone, as JSON, on stdout.", rich_help_panel=OUTPUT
+    ),
+]
+CsvOption = Annotated[
+    bool,
+    typer.Option("--csv", help="Print a table alone, as CSV, on stdout.", rich_help_panel=OUTPUT),
+]
+TrialsOption = Annotated[
+    bool,
+    typer.Option(
+        "--trials",
+        # The longer name is what settings files use: a search's `trials` is a number.
+        "--all-trials",
+        help="Every measurement instead, one row each.",
+        rich_help_panel=OUTPUT,
+    ),
 ]

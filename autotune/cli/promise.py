@@ -4,8 +4,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from autotune.cli.flags import parse_model, parse_traffics
-from autotune.errors import UsageError
-from autotune.units import format_shape, parse_load_rps
+from autotune.given import make_model
+from autotune.units import parse_load_rps
 
 if TYPE_CHECKING:
     from autotune.config_file import PolicyEntry, TunedFile
@@ -28,8 +28,9 @@ def model_for(
         UsageError: an option contradicts another or cannot be read.
     """
     if not shape and input is None and requests is None:
-        shapes = tuned.model.request_shapes.items()
-        shape = [f"{name}={format_shape(sizes)}" for name, sizes in shapes if sizes]
+        from autotune.promise import request_shapes
+
+        return make_model(model, request_shapes(tuned), None, None, seed)
     return parse_model(model, shape, input, requests, seed)
 
 
@@ -41,15 +42,12 @@ def pattern_for(
     Raises:
         UsageError: an option cannot be read, or the file was tuned for a trace, which it lacks.
     """
-    from autotune.patterns import parse_description
-
     if arrivals is not None or trace is not None:
         traffics, pattern = parse_traffics(f"{load_rps!r}", None, trace, arrivals)
         return traffics[0].pattern if traffics else pattern
-    found = parse_description(tuned.arrivals)
-    if found is None:
-        raise UsageError(f"the file was tuned for a {tuned.arrivals}: give it with --trace")
-    return found
+    from autotune.promise import arrivals_of
+
+    return arrivals_of(tuned)
 
 
 def entry_for(tuned: "TunedFile", load: str, file: Path) -> "PolicyEntry":
@@ -58,11 +56,6 @@ def entry_for(tuned: "TunedFile", load: str, file: Path) -> "PolicyEntry":
     Raises:
         UsageError: it is no load, or above all that were tuned for.
     """
-    load_rps = parse_load_rps(load, "--load")
-    entry = tuned.entry_for(load_rps)
-    if entry is None:
-        raise UsageError(
-            f"--load {load}: {file} was tuned for up to {tuned.policy[-1].load_rps:g} requests/s: "
-            "search again with --load"
-        )
-    return entry
+    from autotune.promise import entry_at
+
+    return entry_at(tuned, parse_load_rps(load, "--load"), str(file), f"--load {load}")

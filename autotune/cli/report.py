@@ -6,7 +6,6 @@ from typing import Annotated
 import typer
 
 from autotune.cli.options import FileArgument
-from autotune.errors import UsageError
 
 SUFFIX = ".autotune.json"
 
@@ -35,28 +34,25 @@ def report(
     With --png, --svg or --markdown the page is written only where --output asks for it.
     """
     from autotune import config_file
-    from autotune import report as room
+    from autotune.reports import choose, page
+    from autotune.reports import markdown as as_markdown
+    from autotune.reports import png as as_png
+    from autotune.reports import svg as as_svg
 
     tuned = config_file.read(file)
     if output is None and png is None and svg is None and not markdown:
         output = Path(file.name.removesuffix(SUFFIX).removesuffix(".json") + ".report.html")
     if png is not None:
-        _write(png, room.png(room.choose(tuned, picture)))
+        _write("--png", png, as_png(choose(tuned, picture)))
     if svg is not None:
-        _write(svg, room.svg(room.choose(tuned, picture)).encode())
+        _write("--svg", svg, as_svg(choose(tuned, picture)).encode())
     if output is not None:
-        _write(output, room.page(tuned).encode())
+        _write("-o", output, page(tuned).encode())
     if markdown:
-        typer.echo(room.markdown(tuned), nl=False)
+        typer.echo(as_markdown(tuned), nl=False)
 
 
-def _write(path: Path, data: bytes) -> None:
-    if path.name.endswith(".json"):
-        raise UsageError(
-            f"{path}: a report is no JSON, and a tuned file of this name would be lost"
-        )
-    try:
-        path.write_bytes(data)
-    except OSError as error:
-        raise UsageError(f"{path}: cannot be written: {error.strerror}") from None
-    typer.echo(f"Written to {path}", err=True)
+def _write(option: str, path: Path, data: bytes) -> None:
+    from autotune.reports.writing import write_report
+
+    typer.echo(f"Written to {write_report(path, data, option)}", err=True)

@@ -5,22 +5,30 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from autotune.cli.flags import parse_model, parse_objective, parse_slo, parse_traffics
+from autotune.cli import completions
+from autotune.cli.exit_codes import ExitCode
+from autotune.cli.flags import parse_budget_s, parse_model, parse_slo, parse_traffics, verbosity_of
 from autotune.cli.options import (
+    OBJECTIVE,
+    OUTPUT,
+    TRAFFIC,
     ArrivalsOption,
+    DryRunOption,
     InputOption,
     JsonOption,
     LoadOption,
     ModelArgument,
     PercentileOption,
+    QuietOption,
     RequestsOption,
     SeedOption,
     ShapeOption,
     SloOption,
     TraceOption,
+    VerboseOption,
 )
-from autotune.errors import UsageError
-from autotune.units import parse_duration_s, parse_share
+from autotune.given import check_trials, make_objective
+from autotune.units import parse_share
 
 if TYPE_CHECKING:
     from autotune.stages.question import Question
@@ -29,30 +37,46 @@ if TYPE_CHECKING:
 def search(
     model: ModelArgument,
     slo: SloOption,
-    percentile: PercentileOption = 99.0,
+    percentile: PercentileOption = "99",
     load: LoadOption = None,
-    loads: Annotated[str | None, typer.Option(help="Several loads, like 20,80,160.")] = None,
+    loads: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LOADS",
+            help="Several loads, like 20,80,160. [default: those that matter here]",
+            rich_help_panel=TRAFFIC,
+        ),
+    ] = None,
     arrivals: ArrivalsOption = None,
     trace: TraceOption = None,
     objective: Annotated[
         str,
         typer.Option(
+            metavar="WHAT",
             help="What to find: latency (lowest), capacity (highest load within the SLO), cpu or "
-            "cores (least within the SLO)."
+            "cores (least within the SLO).",
+            autocompletion=completions.objectives,
+            rich_help_panel=OBJECTIVE,
         ),
     ] = "latency",
     safe: Annotated[
         str | None,
         typer.Option(
-            help="Try only what is predicted to miss the SLO with less than this chance, like 5%."
+            metavar="CHANCE",
+            help="Try only what is predicted to miss the SLO with less than this chance, like 5%.",
+            rich_help_panel=OBJECTIVE,
         ),
     ] = None,
     budget: Annotated[
         str | None,
-        typer.Option(help="Time for everything, like 3m. [default: 80s, more for slow models]"),
+        typer.Option(
+            metavar="DURATION",
+            help="Time for everything, like 3m. [default: 80s, more for slow models]",
+        ),
     ] = None,
     trials: Annotated[
-        int | None, typer.Option(help="Most measurements before the confirmation.")
+        int | None,
+        typer.Option(metavar="N", help="Most measurements before the confirmation."),
     ] = None,
     shape: ShapeOption = None,
     input: InputOption = None,
@@ -60,8 +84,17 @@ def search(
     seed: SeedOption = 0,
     output: Annotated[
         Path | None,
-        typer.Option("-o", "--output", help="File to write. [default: MODEL.autotune.json]"),
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="FILE",
+            help="File to write. [default: MODEL.autotune.json]",
+            rich_help_panel=OUTPUT,
+        ),
     ] = None,
+    dry_run: DryRunOption = False,
+    verbose: VerboseOption = False,
+    quiet: QuietOption = False,
     json: JsonOption = False,
 ) -> int:
     """Find the best configuration for each load and write it to a file.
@@ -71,9 +104,8 @@ def search(
     """
     from autotune.stages.question import Question
 
+    verbosity = verbosity_of(verbose, quiet)
     asked_slo = parse_slo(slo, percentile)
-    if trials is not None and trials < 1:
-        raise UsageError(f"--trials {trials} must be at least 1")
     traffics, pattern = parse_traffics(load, loads, trace, arrivals)
     spec = parse_model(model, shape, input, requests, seed)
     question = Question(
@@ -82,34 +114,38 @@ def search(
         slo=asked_slo,
         traffics=traffics,
         pattern=pattern,
-        objective=parse_objective(objective),
+        objective=make_objective(objective),
         max_risk=None if safe is None else parse_share(safe, "--safe"),
-        budget_s=parse_duration_s(budget, "--budget") if budget is not None else None,
-        max_trials=trials,
+        budget_s=parse_budget_s(budget) if budget is not None else None,
+        max_trials=check_trials(trials),
         seed=seed,
         output=output or Path(f"{Path(spec.path).stem}.autotune.json"),
     )
-    return _run(question, json)
+    if dry_run:
+        from autotune.cli.dry_run import plan_search
+
+        return plan_search(question, verbosity, json)
+    return _run(question, verbosity, json)
 
 
-def _run(question: "Question", json: bool) -> int:
+def _run(question: "Question", verbosity: int, json: bool) -> int:
     from autotune import config_file, tune
-    from autotune.cli.app import INTERRUPTED
     from autotune.cli.live import watch
 
     try:
-        with watch() as observe:
+        with watch(verbosity) as observe:
             tuned = tune.search(question, observe)
     except KeyboardInterrupt:
         typer.echo("interrupted before there was an answer; nothing was written", err=True)
-        return INTERRUPTED
+        return ExitCode.INTERRUPTED
     if json:
         typer.echo(config_file.to_json(tuned), nl=False)
     else:
-        from autotune.cli.table import print_answer
+        from autotune.cli.page import print_answer
 
         print_answer(tuned)
-        typer.echo(f"\nWritten to {question.output}")
+        if verbosity >= 0:
+            typer.echo(f"\nWritten to {question.output}")
     if tuned.status == "interrupted":
-        return INTERRUPTED
-    return 1 if tuned.status == "slo_not_met" else 0
+        return ExitCode.INTERRUPTED
+    return ExitCode.MISSED if tuned.status == "slo_not_met" else ExitCode.ANSWERED

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from autotune.engine.source import Tensors
-from autotune.errors import ModelError, UsageError
+from autotune.errors import ModelError, UsageError, did_you_mean
 from autotune.records import InputInfo
 from autotune.spec import ModelSpec, RequestKind
 from autotune.units import format_shape
@@ -103,6 +103,7 @@ def settle_shapes(
         if name not in names:
             raise UsageError(
                 f"{where} {name}=...: the model has no input {name!r}; it has {', '.join(names)}"
+                f"{did_you_mean(name, names)}"
             )
     known: dict[str, int] = {}
     for info in inputs:

@@ -1,15 +1,20 @@
 """Confirm: the finalists against the runtime's default, interleaved, under the same arrivals."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
+from autotune.arrivals import Traffic
 from autotune.records import Failed, Summary
 from autotune.spec import RUNTIME_DEFAULT, ServingConfig
 from autotune.stages.context import Context
 from autotune.stages.drive import Window, order_of_round, run_trial
 from autotune.stages.events import Said, Started, Tried
+from autotune.stages.progress import doing
 from autotune.stages.survey import Ground, best_predicted
 from autotune.stats.judge import Decision, Judge
 from autotune.stats.paired import MIN_ROUNDS
+from autotune.stats.summary import summarize
 from autotune.strategy.protocol import Strategy
 from autotune.strategy.rrl import Rrl
 from autotune.units import format_rps
@@ -81,7 +86,7 @@ def confirm(context: Context, ground: Ground, strategy: Rrl) -> None:
 
     A finalist that fails, or whose queue diverges, is not measured again.
     """
-    context.observe(Started(step="confirming"))
+    context.observe(Started(step="confirming", ends_in_s=context.deadline.left_s))
     fields = [
         safe(context, ground, strategy, load, finalists(ground, strategy, load))
         for load in range(len(ground.traffics))
@@ -89,8 +94,9 @@ def confirm(context: Context, ground: Ground, strategy: Rrl) -> None:
     out: set[tuple[int, ServingConfig]] = set()
     for round_number in range(ROUNDS):
         windows_s = _share_out(context, ground, fields, ROUNDS - round_number, out)
-        if context.deadline.left_s < LEAST_SHARE * _round_s(windows_s, _runs(fields, out)):
-            context.observe(Said(text=f"out of time after {round_number} of {ROUNDS} rounds"))
+        if context.deadline.left_s < LEAST_SHARE * round_seconds(windows_s, _runs(fields, out)):
+            text = f"out of time after {round_number} of {ROUNDS} rounds: raise --budget"
+            context.observe(Said(text=text, warning=True))
             return
         if round_number == 0:
             _warn_of_short_runs(context, ground, windows_s)
@@ -100,7 +106,8 @@ def confirm(context: Context, ground: Ground, strategy: Rrl) -> None:
                 config = fields[load][place]
                 if (load, config) in out:
                     continue
-                result = _measure(context, ground, load, config, Window(windows_s[load], seed))
+                window = Window(windows_s[load], seed)
+                result = _measure(context, ground, load, config, window, round_number)
                 if isinstance(result, Failed) or result.diverged:
                     out.add((load, config))
 
@@ -113,7 +120,7 @@ def _warn_of_short_runs(context: Context, ground: Ground, windows_s: list[float]
                 f"one cycle of {traffic.pattern.describe()} ({traffic.cycle_s:g} s), so they may "
                 "miss what it does: raise --budget"
             )
-            context.observe(Said(text=text))
+            context.observe(Said(text=text, warning=True))
 
 
 def _measure(
@@ -122,14 +129,18 @@ def _measure(
     load: int,
     config: ServingConfig,
     window: Window,
+    round_number: int,
 ) -> Summary | Failed:
     traffic, predicted_ms = ground.traffics[load], ground.predicted_ms(load, config)
     judge = Judge(context.question.slo, traffic.mean_rps, stop_when=STOP_WHEN)
     repeats = context.journal.repeats()
+    context.observe(doing("confirm", traffic, config, window))
     timed = run_trial(context.bench, config, traffic, window, judge, repeats)
     result = context.journal.add("confirm", traffic, config, predicted_ms, timed)
     if isinstance(result, Failed):
-        context.observe(Said(text=f"{config.describe()} failed ({result.kind}): {result.detail}"))
+        text = f"{config.describe()} failed ({result.kind}): {result.detail}"
+        context.observe(Said(text=text, warning=True))
+    runs = context.journal.runs("confirm", traffic, config)
     context.observe(
         Tried(
             phase="confirm",
@@ -139,6 +150,9 @@ def _measure(
             result=result,
             best=None,
             ends_in_s=context.deadline.left_s,
+            so_far=summarize(runs, context.question.slo) if runs else None,
+            round_number=round_number + 1,
+            rounds=ROUNDS,
         )
     )
     return result
@@ -156,9 +170,16 @@ def _share_out(
     Where time is short, every load gets the same, smaller number of requests: the evidence is
     only as good as the load that has least of it.
     """
-    runs = _runs(fields, out)
-    wanted_s = [traffic.seconds_for(TARGET_REQUESTS / ROUNDS) for traffic in ground.traffics]
-    left_s = context.deadline.left_s / rounds_left - OVERHEAD_S * sum(runs)
+    round_s = context.deadline.left_s / rounds_left
+    return windows_of_round_s(ground.traffics, _runs(fields, out), round_s)
+
+
+def windows_of_round_s(
+    traffics: Sequence[Traffic], runs: Sequence[int], round_s: float
+) -> list[float]:
+    """Return the seconds of one run per load, of which there are so many in a round."""
+    wanted_s = [traffic.seconds_for(TARGET_REQUESTS / ROUNDS) for traffic in traffics]
+    left_s = round_s - OVERHEAD_S * sum(runs)
     needed_s = sum(seconds * count for seconds, count in zip(wanted_s, runs, strict=True))
     cut = min(1.0, left_s / needed_s) if needed_s else 1.0
     return [max(MIN_ROUND_S, cut * seconds) for seconds in wanted_s]
@@ -169,5 +190,6 @@ def _runs(fields: list[list[ServingConfig]], out: set[tuple[int, ServingConfig]]
     return [sum((load, config) not in out for config in field) for load, field in enumerate(fields)]
 
 
-def _round_s(windows_s: list[float], runs: list[int]) -> float:
+def round_seconds(windows_s: list[float], runs: list[int]) -> float:
+    """Return the seconds of a round with so many runs per load."""
     return sum((OVERHEAD_S + s) * count for s, count in zip(windows_s, runs, strict=True))

@@ -17,7 +17,7 @@ from autotune.units import format_shape
 
 SHARES = np.array([0, 1, 2, *range(5, 95, 5), 95, 96, 97, 98, 98.5, 99, 99.5, 99.8, 99.9]) / 100
 """At which a distribution is written down: densely in the tail, which is what SLOs are about."""
-CURVE_LOADS = 16
+CURVE_LOADS, CURVE_REQUESTS = 16, 2000
 PAST_THE_TOP = 1.15
 """A curve goes this far beyond the highest load of the policy, so that its knee shows."""
 MOST_POINTS = 2000
@@ -76,7 +76,7 @@ def curves(context: Context, ground: Ground, recommended: ServingConfig) -> list
     for load_rps in loads_rps:
         traffic = last.at(float(load_rps))
         window_s = search_window_s(traffic, context.deadline.budget_s)
-        arrivals_s = forecast_arrivals(traffic, question.seed, window_s)
+        arrivals_s = forecast_arrivals(traffic, question.seed, window_s)[:CURVE_REQUESTS]
         found.append(ground.predictor.foresee(points, arrivals_s))
     return [
         Curve(

@@ -6,8 +6,9 @@ from autotune.config_file import StopReason
 from autotune.outcome import Samples
 from autotune.stages.context import Context
 from autotune.stages.drive import Window, run_trial, search_window_s
-from autotune.stages.events import Started, Tried
+from autotune.stages.events import Standing, Started, Tried
 from autotune.stages.goal import expected, observed
+from autotune.stages.progress import doing
 from autotune.stages.survey import Ground
 from autotune.stats.judge import Decision, Judge
 from autotune.stats.service import busy_with_room, executions_of, service_states
@@ -26,7 +27,7 @@ CHILD_START_S = 0.4
 def explore(context: Context, ground: Ground, strategy: Rrl) -> StopReason:
     """Measure pairs as the strategy asks. Return why it stopped."""
     question, deadline = context.question, context.deadline
-    context.observe(Started(step="searching"))
+    context.observe(Started(step="searching", ends_in_s=deadline.left_s))
     search_end_s = SEARCH_SHARE * deadline.budget_s
     windows_s = [search_window_s(traffic, deadline.budget_s) for traffic in ground.traffics]
     for count in range(question.max_trials or MOST_TRIALS):
@@ -39,12 +40,13 @@ def explore(context: Context, ground: Ground, strategy: Rrl) -> StopReason:
         window = Window(windows_s[pair.load], (question.seed, 1, pair.load))
         judge = Judge(question.slo, traffic.mean_rps, stop_when=STOP_WHEN)
         repeats = context.journal.repeats()
+        context.observe(doing("search", traffic, config, window))
         timed = run_trial(context.bench, config, traffic, window, judge, repeats)
         predicted_s = float(ground.predicted_s[pair.load, pair.point])
         result = context.journal.add("search", traffic, config, predicted_s * 1e3, timed)
         learn(context, ground, strategy, pair)
         strategy.tell(pair, observed(question, ground, pair, result))
-        best = strategy.best(pair.load)
+        standings = _standings(ground, strategy)
         context.observe(
             Tried(
                 phase="search",
@@ -52,11 +54,21 @@ def explore(context: Context, ground: Ground, strategy: Rrl) -> StopReason:
                 config=config,
                 predicted_ms=predicted_s * 1e3,
                 result=result,
-                best=ground.lattice.configs[best[0]] if best else None,
+                best=standings[pair.load].best,
                 ends_in_s=deadline.left_s,
+                standings=standings,
             )
         )
     return "trials"
+
+
+def _standings(ground: Ground, strategy: Rrl) -> tuple[Standing, ...]:
+    standings = []
+    for load, doubt in enumerate(strategy.doubts()):
+        points = strategy.best(load)
+        best = ground.lattice.configs[points[0]] if points else None
+        standings.append(Standing(best=best, doubt=doubt))
+    return tuple(standings)
 
 
 def learn(context: Context, ground: Ground, strategy: Rrl, pair: Pair) -> None:

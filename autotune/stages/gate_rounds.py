@@ -13,7 +13,9 @@ from autotune.records import Failed
 from autotune.space.feasible import infeasible_because
 from autotune.spec import RUNTIME_DEFAULT, ModelSpec, Record, ServingConfig
 from autotune.stages.drive import LEAD_IN_SHARE, Window, order_of_round, run_trial
-from autotune.stages.events import Observer, Started
+from autotune.stages.events import Observer, Started, Tried
+from autotune.stages.loading import inspect_model
+from autotune.stages.progress import Rounds
 from autotune.stages.reference import WINDOW_S, CostWindow, cost_windows
 from autotune.stats.judge import Decision, Judge
 from autotune.trial.bench import Bench
@@ -71,25 +73,30 @@ def measure_gate(question: GateQuestion, bench: Bench, observe: Observer) -> Gat
         MeasureError: the configuration fails.
     """
     started_s = time.monotonic()
-    observe(Started(step="loading the model"))
-    info = _inspect(question, bench)
+    info = inspect_for_gate(question, bench, observe)
     config = question.entry.config
-    sides = [config, config] + ([] if config == RUNTIME_DEFAULT else [RUNTIME_DEFAULT])
+    sides = sides_of(config)
     windows: list[list[Measured]] = [[] for _ in sides]
+    ends_at_s = started_s + question.budget_s
+    observe(Started(step="checking", ends_in_s=ends_at_s - time.monotonic()))
     costs = cost_windows(bench, COST_WINDOWS, keep=True)
     for one in dict.fromkeys(sides):  # loaded before the clock of the rounds starts
         bench.idle_cpu_share(one.session_shape, LOADED_S)
     left_s = question.budget_s - (time.monotonic() - started_s)
-    rounds, window_s = _plan(question, left_s, len(sides))
+    rounds, window_s = plan_gate_rounds(question, left_s, len(sides))
     traffic = Traffic(load_rps=question.entry.load_rps, pattern=question.pattern)
     judge = Judge(question.tuned.slo, traffic.mean_rps, stop_when=STOP_WHEN)
+    told = Rounds("check", traffic, question.tuned.slo, rounds, ends_at_s)
     for number in range(rounds):
-        observe(Started(step=f"round {number + 1} of {rounds}, {window_s:.1f} s each"))
+        step = f"round {number + 1} of {rounds}, {window_s:.1f} s each"
+        observe(Started(step=step, ends_in_s=told.left_s))
         costs += cost_windows(bench, COST_WINDOWS, keep=True)
         window = Window(window_s, (question.seed, 5, number))
         for side in order_of_round(len(sides), number, (question.seed, 5)):
+            observe(told.begins(sides[side], window))
             outcome, _ = run_trial(bench, sides[side], traffic, window, judge)
             windows[side].append(_demand(outcome, sides[side]))
+            observe(_ended(told, question.entry, sides, windows, side))
         if windows[0][-1].diverged and windows[1][-1].diverged:
             break
     default = windows[2] if len(sides) == 3 else []
@@ -97,8 +104,35 @@ def measure_gate(question: GateQuestion, bench: Bench, observe: Observer) -> Gat
     return GateRuns(info, windows[0], windows[1], default, costs, seconds)
 
 
-def _inspect(question: GateQuestion, bench: Bench) -> ModelInfo:
-    info, memory_bytes = bench.inspect(), available_memory_bytes()
+def _ended(
+    told: Rounds,
+    entry: PolicyEntry,
+    sides: list[ServingConfig],
+    windows: list[list[Measured]],
+    side: int,
+) -> Tried:
+    """Say what came of the last window of a side, beside what the file promises of it."""
+    config, number = sides[side], len(windows[side]) - 1
+    runs = [run for one, own in zip(sides, windows, strict=True) if one == config for run in own]
+    promise = entry.measured if config == entry.config else entry.default
+    promised_ms = promise.objective.value_ms if promise is not None else None
+    return told.ended(config, windows[side][-1], runs, number, promised_ms)
+
+
+def sides_of(config: ServingConfig) -> list[ServingConfig]:
+    """Return what is measured in each round: twice what is recommended, and the default."""
+    return [config, config] + ([] if config == RUNTIME_DEFAULT else [RUNTIME_DEFAULT])
+
+
+def inspect_for_gate(question: GateQuestion, bench: Bench, observe: Observer) -> ModelInfo:
+    """Load the model, and refuse what it or the machine's memory cannot do.
+
+    Raises:
+        ModelError, UsageError: the model or its inputs cannot be used, or the promised
+            configuration cannot be run here.
+    """
+    info = inspect_model(question.name, question.tuned.slo, bench, observe)
+    memory_bytes = available_memory_bytes()
     bench.limit_memory(memory_bytes, info.footprint_bytes)
     config = question.entry.config
     reason = infeasible_because(config.session_shape, info.footprint_bytes, memory_bytes)
@@ -112,8 +146,12 @@ def _inspect(question: GateQuestion, bench: Bench) -> ModelInfo:
     return info
 
 
-def _plan(question: GateQuestion, left_s: float, sides: int) -> tuple[int, float]:
-    """Return how many rounds, and how long a window is, lead-in not counted."""
+def plan_gate_rounds(question: GateQuestion, left_s: float, sides: int) -> tuple[int, float]:
+    """Return how many rounds, and how long a window is, lead-in not counted.
+
+    Raises:
+        UsageError: the budget is too short.
+    """
     least_s = sides * (MIN_WINDOW_S * (1 + LEAD_IN_SHARE) + OVERHEAD_S) + COSTS_S
     rounds = min(MAX_ROUNDS, int(left_s / least_s))
     if rounds < MIN_ROUNDS:

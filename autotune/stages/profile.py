@@ -101,14 +101,20 @@ def _paced(on: Subject, shape: SessionShape) -> list[Paced]:
         min_runs=CORNER_MIN_RUNS,
         pause_s=PAUSE_S,
     )
-    sample = on.context.bench.service_times(shape, request, PACED_TIMEOUT_S)
     label = f"{_label(shape, shape.replicas, 1)}, with pauses"
+    on.context.observe(events.Doing(what=f"profile: {label}"))
+    sample = on.context.bench.service_times(shape, request, PACED_TIMEOUT_S)
     if isinstance(sample, Failed):
-        on.context.observe(Said(text=f"profile: {label} failed ({sample.kind}): {sample.detail}"))
+        _warn_of_failure(on, label, sample)
         return []
     median_ms = 1e3 * float(np.median(sample.seconds))
     on.context.observe(events.Profiled(label=label, median_ms=median_ms))
     return [Paced(shape=shape, seconds=sample.seconds, rest_s=sample.rest_s, others=sample.others)]
+
+
+def _warn_of_failure(on: Subject, label: str, failed: Failed) -> None:
+    text = f"profile: {label} failed ({failed.kind}): {failed.detail}"
+    on.context.observe(Said(text=text, warning=True))
 
 
 def _again(on: Subject, corner: Corner) -> Corner:
@@ -194,10 +200,11 @@ def _corner(
     timeout_s = 30 + 100 * on.info.run_s * batch_size * busy * CORNER_MIN_RUNS
     take = partial(on.context.bench.service_times, shape, request, timeout_s, keep)
     is_steady = partial(_is_steady, shape, on.cores)
-    sample = _sample(take, is_steady)
     label = _label(shape, busy, batch_size)
+    on.context.observe(events.Doing(what=f"profile: {label}"))
+    sample = _sample(take, is_steady)
     if isinstance(sample, Failed):
-        on.context.observe(Said(text=f"profile: {label} failed ({sample.kind}): {sample.detail}"))
+        _warn_of_failure(on, label, sample)
         return sample
     corner = Corner(
         shape=shape,

@@ -27,7 +27,8 @@ class Question(Record, frozen=True, eq=False):
     max_trials: int | None
     """Most measurements before the confirmation; None: no limit but time."""
     seed: int
-    output: Path
+    output: Path | None
+    """File to write; None: nothing is written."""
     pattern: Pattern = Poisson()
     """How requests arrive at loads that are found from the profile."""
     objective: Objective = "latency"

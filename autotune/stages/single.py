@@ -24,12 +24,15 @@ from autotune.stages.drive import (
     run_trial,
     trial_spec,
 )
-from autotune.stages.events import Looked, Observer, Said, Started
+from autotune.stages.events import Doing, Looked, Observer, Said, Started
+from autotune.stages.loading import inspect_model
+from autotune.stages.progress import Rounds
 from autotune.stages.question import MeasureQuestion
 from autotune.stats.judge import Decision, Glimpse, Judge
 from autotune.stats.paired import MIN_ROUNDS
 from autotune.stats.sequential import LEAD_IN
 from autotune.trial.bench import Bench
+from autotune.units import format_rps
 
 ATTEMPTS = 3
 """A disturbed run is measured again, so often at most."""
@@ -100,8 +103,8 @@ def inspect(question: MeasureQuestion, bench: Bench, observe: Observer) -> Model
     Raises:
         ModelError, UsageError: the model, its inputs or a configuration cannot be used.
     """
-    observe(Started(step="loading the model"))
-    info, memory_bytes = bench.inspect(), available_memory_bytes()
+    info = inspect_model(question.name, question.slo, bench, observe)
+    memory_bytes = available_memory_bytes()
     check_possible(question, info, memory_bytes)
     bench.limit_memory(memory_bytes, info.footprint_bytes)
     return info
@@ -117,7 +120,8 @@ def measure_alone(question: MeasureQuestion, bench: Bench, observe: Observer) ->
         MeasureError: the configuration fails.
     """
     config, traffic = question.config, question.traffic
-    idle_cores = _idle_cores(config, bench)
+    observe(Started(step=f"loading {config.describe()}"))
+    idle_cores = _idle_cores(config, bench, observe)
     judge = Judge(
         question.slo,
         traffic.mean_rps,
@@ -127,7 +131,8 @@ def measure_alone(question: MeasureQuestion, bench: Bench, observe: Observer) ->
     started_s, left_s = time.monotonic(), question.duration_s
     best: Measured | None = None
     for attempts_left in reversed(range(ATTEMPTS)):
-        observe(Started(step=f"measuring {config.describe()}"))
+        observe(Started(step=f"measuring {config.describe()}", ends_in_s=left_s))
+        observe(Doing(what=f"measuring at {format_rps(traffic.load_rps)}/s", seconds=left_s))
         seconds = min(left_s, MAX_REQUESTS / traffic.load_rps)
         seed = (question.seed, 3)
         spec = trial_spec(config, draw(traffic, seconds, seed).tolist(), question.slo, seed)
@@ -151,20 +156,26 @@ def measure_rounds(question: MeasureQuestion, bench: Bench, observe: Observer) -
         UsageError: the time does not suffice for a comparison.
     """
     traffic, configs = question.traffic, question.configs
-    rounds, window_s = _plan_rounds(question)
-    idle_cores = [_idle_cores(config, bench) for config in configs]
+    rounds, window_s = plan_rounds(question)
+    observe(Started(step="loading both"))
+    idle_cores = [_idle_cores(config, bench, observe) for config in configs]
     judge = Judge(question.slo, traffic.mean_rps, question.confidence, stop_when=STOP_ROUND_WHEN)
     started_s = time.monotonic()
+    ends_at_s = started_s + question.duration_s
+    told = Rounds("compare", traffic, question.slo, rounds, ends_at_s)
     runs: list[list[Measured]] = [[], []]
     disturbed: list[bool] = []
     for number in range(rounds):
-        observe(Started(step=f"round {number + 1} of {rounds}, {window_s:.1f} s each"))
+        step = f"round {number + 1} of {rounds}, {window_s:.1f} s each"
+        observe(Started(step=step, ends_in_s=told.left_s))
         window = Window(window_s, (question.seed, 4, number))
         for side in order_of_round(2, number, (question.seed, 4)):
             repeats = repeats_after(disturbed)
+            observe(told.begins(configs[side], window))
             outcome, _ = run_trial(bench, configs[side], traffic, window, judge, repeats)
             runs[side].append(_demand(outcome, configs[side]))
             disturbed.append(bool(runs[side][-1].disturbed))
+            observe(told.ended(configs[side], runs[side][-1], runs[side], number))
     seconds = (time.monotonic() - started_s) / 2
     return [
         Runs(config, mine, idle, seconds)
@@ -172,8 +183,12 @@ def measure_rounds(question: MeasureQuestion, bench: Bench, observe: Observer) -
     ]
 
 
-def _plan_rounds(question: MeasureQuestion) -> tuple[int, float]:
-    """Return how many rounds, and how long a window is: rather longer windows than more rounds."""
+def plan_rounds(question: MeasureQuestion) -> tuple[int, float]:
+    """Return how many rounds, and how long a window is: rather longer windows than more rounds.
+
+    Raises:
+        UsageError: the time does not suffice for a comparison.
+    """
     least_s = max(MIN_ROUND_S, question.traffic.seconds_for(ROUND_REQUESTS))
     least_s += lead_in_s(least_s)
     rounds = min(MAX_ROUNDS, int(question.duration_s / (2 * least_s)))
@@ -186,7 +201,8 @@ def _plan_rounds(question: MeasureQuestion) -> tuple[int, float]:
     return rounds, max(whole_s / (1 + LEAD_IN_SHARE), whole_s - MAX_LEAD_IN_S)
 
 
-def _idle_cores(config: ServingConfig, bench: Bench) -> float:
+def _idle_cores(config: ServingConfig, bench: Bench, observe: Observer) -> float:
+    observe(Doing(what=f"{config.describe()}, idle", seconds=IDLE_S))
     share = bench.idle_cpu_share(config.session_shape, IDLE_S)
     if isinstance(share, Failed):
         raise _refusal(share, config)

@@ -15,14 +15,16 @@ from autotune.predict.queue_simulation import Lanes
 from autotune.predict.service_law import ServiceLaw, fit_law
 from autotune.probes.cores import usable_cores
 from autotune.probes.memory import available_memory_bytes
-from autotune.space.axes import make_axes
+from autotune.space.axes import Axes, make_axes
 from autotune.space.lattice import SESSION_AXES, Lattice, make_lattice
-from autotune.spec import ServingConfig
+from autotune.spec import Objective, ServingConfig
 from autotune.stages.context import Context
 from autotune.stages.drive import search_window_s
-from autotune.stages.events import Inspected, Predicted, Said, Started
+from autotune.stages.events import Inspected, Observer, Predicted, Said, Started
+from autotune.stages.loading import inspect_model
 from autotune.stages.profile import Subject, as_seen, profile, refine
 from autotune.stages.question import Deadline, Question, default_budget_s
+from autotune.trial.bench import Bench
 
 CAPACITY_LOADS = (0.6, 0.75, 0.85, 0.95, 1.05, 1.2)
 """The same where the highest load within the SLO is looked for."""
@@ -35,6 +37,20 @@ RUNS_APART_S = 1e5
 """Between the runs of a forecast: every queue is empty by then."""
 MAX_FORECAST_REQUESTS = 10_000
 """More of a trace would take longer to simulate than it tells."""
+
+
+MAX_LEFT_OUT = 4
+"""Most configurations that are named one by one because they cannot be tried."""
+
+
+class Site(NamedTuple):
+    """What is known before anything is measured at all: the model, the machine, and what fits."""
+
+    info: ModelInfo
+    cores: int
+    memory_bytes: int | None
+    axes: Axes
+    lattice: Lattice
 
 
 class Ground(NamedTuple):
@@ -75,30 +91,24 @@ def survey(context: Context) -> Ground:
         context.deadline,
         context.observe,
     )
-    observe(Started(step="loading the model"))
-    info = bench.inspect()
-    cores, memory_bytes = usable_cores().usable, available_memory_bytes()
-    bench.limit_memory(memory_bytes, info.footprint_bytes)
-    observe(Inspected(info=info, cores=cores))
-    axes = make_axes(cores, info.batchable, question.slo.latency_ms)
-    lattice = make_lattice(axes, info.default_threads, info.footprint_bytes, memory_bytes)
-    for config, reason in lattice.excluded:
-        observe(Said(text=f"left out: {config.describe()}: {reason}"))
-    observe(Started(step="profiling"))
+    info, cores, memory_bytes, axes, lattice = look_around(question, bench, observe)
+    for excluded in left_out(lattice):
+        observe(Said(text=excluded))
+    observe(Started(step="profiling", ends_in_s=deadline.left_s))
     largest_batch = max(axes.max_batch_sizes)
     subject = Subject(context, info, cores)
     corners, paced = profile(subject, memory_bytes, largest_batch)
     law = fit_law(corners, cores, paced)
     if question.budget_s is None:
         deadline.extend(default_budget_s(law.base_s))
-    observe(Started(step="predicting"))
+    observe(Started(step="predicting", ends_in_s=deadline.left_s))
     lanes = make_lanes(law, lattice.configs, info)
     slo = question.slo
     sustainable = _sustainable_rps(question, lanes, law)
     traffics = question.traffics or auto_loads(
         sustainable or float(saturation_rps(lanes).max()),
         question.pattern,
-        CAPACITY_LOADS if question.objective == "capacity" else AUTO_LOADS,
+        shares_of_capacity(question.objective),
     )
     for text in dict.fromkeys(explain(one.pattern, one.load_rps) for one in traffics):
         if text is not None:
@@ -123,6 +133,34 @@ def survey(context: Context) -> Ground:
     )
     observe(_first_answer(ground, deadline))
     return ground
+
+
+def look_around(question: Question, bench: Bench, observe: Observer) -> Site:
+    """Load the model, and span the lattice of what may be tried with it on this machine.
+
+    Raises:
+        ModelError, UsageError: the model or its inputs cannot be used.
+    """
+    info = inspect_model(question.name, question.slo, bench, observe)
+    cores, memory_bytes = usable_cores().usable, available_memory_bytes()
+    bench.limit_memory(memory_bytes, info.footprint_bytes)
+    observe(Inspected(info=info, cores=cores))
+    axes = make_axes(cores, info.batchable, question.slo.latency_ms)
+    lattice = make_lattice(axes, info.default_threads, info.footprint_bytes, memory_bytes)
+    return Site(info, cores, memory_bytes, axes, lattice)
+
+
+def shares_of_capacity(objective: Objective) -> tuple[float, ...]:
+    """Return which shares of what the machine sustains are the loads, where none is given."""
+    return CAPACITY_LOADS if objective == "capacity" else AUTO_LOADS
+
+
+def left_out(lattice: Lattice) -> list[str]:
+    """Name configurations that cannot be tried and why; of many, how many more there are."""
+    texts = [f"left out: {config.describe()}: {reason}" for config, reason in lattice.excluded]
+    more = len(texts) - MAX_LEFT_OUT
+    end = [f"left out: {more} more, all named in the file"] if more > 0 else []
+    return texts[:MAX_LEFT_OUT] + end
 
 
 def make_basis(
@@ -185,6 +223,7 @@ def forecast_arrivals(traffic: Traffic, seed: int, run_s: float) -> Samples:
         return traffic.pattern.times_s[:MAX_FORECAST_REQUESTS]
     total_s = max(FORECAST_REQUESTS / traffic.mean_rps, FORECAST_CYCLES * traffic.cycle_s)
     total_s = min(total_s, MAX_FORECAST_REQUESTS / traffic.mean_rps)
+    run_s = min(run_s, MAX_FORECAST_REQUESTS / traffic.mean_rps)
     runs = math.ceil(total_s / run_s)
     return np.concatenate(
         [draw(traffic, run_s, (seed, 0, run)) + run * RUNS_APART_S for run in range(runs)]

@@ -73,6 +73,7 @@ from autotune.strategy.shortlist import Indices, Shortlist, View, scaled
 MOST_GAIN = 0.5  # c of (7): a logarithm, or a share of m*
 BLANK_DOUBT = 1.5  # (8): times the deviation, where nothing was predicted
 JOINT = 256  # (8): pairs drawn together; of the rest chances are added
+TOLD = 64  # likewise where (8) is told of each load and settles nothing
 
 
 class Rrl:
@@ -171,6 +172,16 @@ class Rrl:
             return False
         return self._chance_of_better(view) <= self._settings.max_doubt
 
+    def doubts(self) -> tuple[float | None, ...]:
+        """Return the chance (8), or a bit more, at each load alone; None: it has no entry yet."""
+        view, targets = self._look(), self._targets()
+        loads = view.pairs // self._shape[1]
+        parts = [View(*(of[loads == load] for of in view)) for load in range(len(targets))]
+        return tuple(
+            min(1.0, self._chance_of_better(part, told=True)) if np.isfinite(target) else None
+            for part, target in zip(parts, targets, strict=True)
+        )
+
     def estimate(self, load: int, points: Indices | None = None) -> Samples:
         """Return the expected value of these points at a load, or of every, shape (points,)."""
         points = np.arange(self._shape[1]) if points is None else points
@@ -246,15 +257,16 @@ class Rrl:
             return None
         return int(view.pairs[here[np.argmax(promise)]])
 
-    def _chance_of_better(self, view: View) -> float:
-        """The left side of (8)."""
+    def _chance_of_better(self, view: View, told: bool = False) -> float:
+        """The left side of (8); unless it is to be told, only as exactly as settling needs it."""
         doubt = 1.0 if self._value.predicts else BLANK_DOUBT
         chance = ndtr(view.z / doubt) * view.promise
         beyond = float(chance @ (view.weight - 1))  # of those that were not looked at
         least, most = float(chance.max(initial=0)), float(chance.sum()) + beyond  # at any rate
-        if least > self._settings.max_doubt or most <= self._settings.max_doubt:
+        doubted = least > self._settings.max_doubt
+        if most <= self._settings.max_doubt or (doubted and not told):
             return most
-        together, rest = np.split(np.argsort(-chance), [JOINT])
+        together, rest = np.split(np.argsort(-chance), [TOLD if told else JOINT])
         off = self._value.draw(view.pairs[together]) - view.mean[together]
         better = doubt * off < view.z[together] * view.deviation[together]
         works = np.random.default_rng(1).random(off.shape) < view.promise[together]

@@ -10,7 +10,7 @@ from autotune.records import Failed
 from autotune.spec import ModelSpec, SessionShape, TrialSpec
 from autotune.stats.judge import Decides
 from autotune.trial import wire
-from autotune.trial.spawn import Child, Meanwhile
+from autotune.trial.spawn import Child, Meanwhile, Tell
 from autotune.trial.watch import Watch
 
 LOAD_TIMEOUT_S = 600.0
@@ -33,6 +33,11 @@ class Bench:
         self._memory_bytes: int | None = None
         self._footprint_bytes = 0
         self._outputs: tempfile.TemporaryDirectory[str] | None = None
+        self._tell: Tell = lambda opening: None
+
+    def report_to(self, tell: Tell) -> None:
+        """Tell from now on how many of the sessions to be opened stand; all of them: it is done."""
+        self._tell = tell
 
     def inspect(self, requests_folder: str | None = None) -> ModelInfo:
         """Load and run the model once, in a child of its own.
@@ -179,7 +184,9 @@ class Bench:
     def _open_in(self, child: Child, shape: SessionShape) -> Failed | None:
         folder = self._outputs.name if self._outputs is not None else None
         request = wire.Open(model=self.model, shape=shape, outputs_folder=folder)
-        opened = child.ask(request, LOAD_TIMEOUT_S)
+        self._tell(wire.Opening(opened=0, of=shape.replicas))
+        opened = child.ask(request, LOAD_TIMEOUT_S, tell=self._tell)
+        self._tell(wire.Opening(opened=shape.replicas, of=shape.replicas))
         return None if isinstance(opened, wire.Opened) else _as_failure(opened)
 
     def _keep_profiled(self) -> None:

@@ -17,7 +17,7 @@ from autotune.models.inspect_model import inspect_model
 from autotune.models.onnx_model import explain
 from autotune.records import Failed, FailureKind
 from autotune.trial import wire
-from autotune.trial.sessions import Sessions, WrongOutputError
+from autotune.trial.sessions import Sessions, Tell, WrongOutputError
 
 _PR_SET_PDEATHSIG = 1
 
@@ -31,7 +31,7 @@ def _failure(error: Exception) -> Failed:
     return Failed(kind=kind, detail=text)
 
 
-def _answer(sessions: Sessions, request: wire.Request) -> wire.Reply:
+def _answer(sessions: Sessions, request: wire.Request, tell: Tell) -> wire.Reply:
     try:
         match request:
             case wire.Inspect():
@@ -42,7 +42,7 @@ def _answer(sessions: Sessions, request: wire.Request) -> wire.Reply:
                     None if requests is None else Path(requests),
                 )
             case wire.Open():
-                return sessions.open(request)
+                return sessions.open(request, tell)
             case wire.ClosedLoop():
                 return sessions.closed_loop(request)
             case wire.OpenLoop():
@@ -70,10 +70,14 @@ def main() -> None:
     pipe = Connection(descriptor)
     _die_with_parent(parent_pid)
     sessions = Sessions(log_descriptor)
+
+    def send(reply: wire.Reply) -> None:
+        pipe.send_bytes(wire.encode(reply))
+
     with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):
         while True:
             request = wire.decode_request(pipe.recv_bytes())
-            pipe.send_bytes(wire.encode(_answer(sessions, request)))
+            send(_answer(sessions, request, send))
 
 
 if __name__ == "__main__":

@@ -31,6 +31,8 @@ from autotune.spec import ModelSpec, TrialSpec
 from autotune.trial import wire
 
 T = TypeVar("T")
+Tell = Callable[[wire.Opening], None]
+"""Is told how far the loading of sessions has come."""
 
 WARM_UP_MAX_RUNS = 8
 WARM_UP_MAX_S = 0.5
@@ -58,8 +60,10 @@ class Sessions:
         self.right_batches: set[int] = set()
         self.warm_batches: set[int] = set()
 
-    def open(self, request: wire.Open) -> wire.Opened:
+    def open(self, request: wire.Open, tell: Tell = lambda opening: None) -> wire.Opened:
         """Load the replicas, in place of those that stood; see that they give the saved answers.
+
+        How many stand is told before each but the first.
 
         Raises:
             ModelError, UsageError: the model cannot be loaded or run.
@@ -67,7 +71,9 @@ class Sessions:
         """
         self._drop()
         started_s = time.perf_counter()
-        for _ in range(request.shape.replicas):
+        for number in range(request.shape.replicas):
+            if number:
+                tell(wire.Opening(opened=number, of=request.shape.replicas))
             session = open_session(request.model.path, request.shape)
             self.infers.append(as_infer(session))
         self.mix = make_request_mix(declared(session.get_inputs()), request.model)

@@ -16,6 +16,8 @@ from autotune.trial import wire
 
 Meanwhile = Callable[[], float | None]
 """Looks at a run under way; returns the seconds until its next look, None where it hangs."""
+Tell = Callable[[wire.Opening], None]
+"""Is told how far the loading of sessions has come."""
 
 _STDERR_TAIL_BYTES = 2000
 
@@ -63,24 +65,35 @@ class Child:
         return share_log(self._log_descriptor, count)
 
     def ask(
-        self, request: wire.Request, timeout_s: float, meanwhile: Meanwhile | None = None
+        self,
+        request: wire.Request,
+        timeout_s: float,
+        meanwhile: Meanwhile | None = None,
+        tell: Tell = lambda opening: None,
     ) -> wire.Reply:
         """Send a request and wait for its reply; call `meanwhile` now and then until it comes.
 
         `meanwhile` returns the seconds after which it wants to be called again, None to give up.
-        A child that dies, hangs or talks nonsense is killed and becomes a `Failed` reply.
+        A child that dies, hangs or talks nonsense is killed and becomes a `Failed` reply. What it
+        says on the way goes to `tell`, and buys it no time.
         """
         try:
             self._pipe.send_bytes(wire.encode(request))
             deadline_s = time.monotonic() + timeout_s
             nap_s: float | None = timeout_s if meanwhile is None else 0.0
-            while nap_s is None or not self._pipe.poll(min(nap_s, _until(deadline_s))):
-                if nap_s is None or not _until(deadline_s):
-                    self.close()
-                    waited_s = timeout_s - _until(deadline_s)
-                    return Failed(kind="timeout", detail=f"no answer within {waited_s:.0f} s")
-                nap_s = timeout_s if meanwhile is None else meanwhile()
-            return wire.decode_reply(self._pipe.recv_bytes())
+            while nap_s is not None:
+                if self._pipe.poll(min(nap_s, _until(deadline_s))):
+                    reply = wire.decode_reply(self._pipe.recv_bytes())
+                    if not isinstance(reply, wire.Opening):
+                        return reply
+                    tell(reply)
+                elif meanwhile is not None and _until(deadline_s):
+                    nap_s = meanwhile()
+                if not _until(deadline_s):
+                    break
+            self.close()
+            waited_s = timeout_s - _until(deadline_s)
+            return Failed(kind="timeout", detail=f"no answer within {waited_s:.0f} s")
         except (EOFError, OSError):
             return self._post_mortem()
         except ValueError as error:  # msgspec's errors are ValueErrors

@@ -21,7 +21,10 @@ class Inspect(Record, frozen=True, tag="inspect"):
 
 
 class Open(Record, frozen=True, tag="open"):
-    """Load one replica per session of `shape` and check its answers. Answered by `Opened`."""
+    """Load one replica per session of `shape` and check its answers.
+
+    Answered by `Opened`, before which there may be any number of `Opening`.
+    """
 
     model: ModelSpec
     shape: SessionShape
@@ -53,6 +56,14 @@ class Idle(Record, frozen=True, tag="idle"):
     """Run each replica once, then do nothing for `duration_s`. Answered by `Idled`."""
 
     duration_s: float
+
+
+class Opening(Record, frozen=True, tag="opening"):
+    """How far an `Open` has come; not its answer, which is still to follow."""
+
+    opened: int
+    """Replicas that stand."""
+    of: int
 
 
 class Opened(Record, frozen=True, tag="opened"):
@@ -87,7 +98,7 @@ class Refused(Record, frozen=True, tag="refused"):
 
 
 Request = Inspect | Open | ClosedLoop | OpenLoop | Idle
-Reply = ModelInfo | Opened | ServiceTimes | Served | Idled | Failed | Refused
+Reply = ModelInfo | Opening | Opened | ServiceTimes | Served | Idled | Failed | Refused
 
 
 def _encode_array(value: Any) -> bytes:

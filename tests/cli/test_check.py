@@ -7,69 +7,27 @@ import sys
 from pathlib import Path
 from xml.etree import ElementTree
 
-import msgspec
 import numpy as np
 import onnx
 import pytest
 import yaml
 from msgspec.structs import replace
 from onnx import helper, numpy_helper
-from promised import TUNED, file_for
+from promised import file_for
+from results import gate_report as report
 
 from autotune import config_file
 from autotune.cli import ci
 from autotune.cli.app import run
-from autotune.cli.check import choose_entry
-from autotune.cli.gate_table import print_gate
-from autotune.errors import UsageError
+from autotune.cli.page import print_page
+from autotune.present.gate import gate_page
 from autotune.spec import ServingConfig
 from autotune.stages import gate_rounds
-from autotune.stages.gate import GateAnswer, GateReport
+from autotune.stages.gate import GateAnswer
 from autotune.trial import watch
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "ci"
 TWO = ServingConfig(replicas=2, intra_op_threads=1, spinning=False)
-
-
-def report(
-    answer: GateAnswer = "holds", reasons: tuple[str, ...] = ("p99 is 20 ms",)
-) -> GateReport:
-    entry = TUNED.policy[0]
-    assert entry.measured is not None
-    fields = {
-        "answer": answer,
-        "reasons": list(reasons),
-        "next_steps": ["search again"] if answer != "holds" else [],
-        "notes": [],
-        "file": "model.autotune.json",
-        "model": "model.onnx",
-        "load_rps": 30.0,
-        "slo": TUNED.slo,
-        "config": entry.config,
-        "stale": [],
-        "promised": entry.measured,
-        "measured": entry.measured,
-        "default": entry.default,
-        "noise_floor": {"percentile": 99.0, "ratio": 1.0, "low": 0.9, "high": 1.1},
-        "against_default": None,
-        "execution": {
-            "file_ms": 8.0,
-            "now_ms": 8.1,
-            "ratio": 1.01,
-            "low": 0.97,
-            "high": 1.05,
-            "error": 0.02,
-            "machine_ratio": 1.0,
-        },
-        "tolerance": 0.1,
-        "rounds": 8,
-        "seconds": 59.0,
-        "machine": TUNED.machine,
-        "runtime": "onnxruntime 1.32.0",
-        "autotune": "0.1.0",
-    }
-    plain = json.loads(msgspec.json.encode(fields))
-    return msgspec.convert(plain, GateReport)
 
 
 @pytest.mark.parametrize(
@@ -106,20 +64,9 @@ def test_an_annotation_is_as_grave_as_the_verdict(answer: GateAnswer, level: str
 
 
 def test_a_report_prints_its_verdict_first(capsys: pytest.CaptureFixture[str]) -> None:
-    print_gate(report("regression", ("it is [bold]slower[/bold]",)))
+    print_page(gate_page(report("regression", ("it is [bold]slower[/bold]",))))
     lines = capsys.readouterr().out.splitlines()
     assert lines[2].startswith("Regression against the file: it is [bold]slower[/bold]")
-
-
-def test_the_safest_promise_is_checked_unless_a_load_is_named() -> None:
-    """Of the loads that the recommended configuration serves, the one proven to meet the SLO."""
-    path = Path("model.autotune.json")
-    entry = choose_entry(TUNED, None, path)
-    assert entry.config == TUNED.recommended
-    assert entry.meets_slo
-    assert choose_entry(TUNED, "1", path) is TUNED.policy[0]
-    with pytest.raises(UsageError, match="was tuned for up to"):
-        choose_entry(TUNED, "1e5", path)
 
 
 def two_layers(path: Path, width: int) -> Path:

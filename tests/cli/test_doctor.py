@@ -7,8 +7,9 @@ import sys
 
 import pytest
 
-from autotune.cli.doctor import print_findings
-from autotune.doctor.finding import finding
+from autotune.cli.page import print_page
+from autotune.diagnosis.finding import finding
+from autotune.present.findings import findings_page
 
 CHECKS = {
     "other load", "steal", "wake-ups", "quota", "throttling", "memory", "governor", "turbo",
@@ -46,13 +47,12 @@ def test_a_remedy_stands_below_what_was_found(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "80")
-    print_findings(
-        [
-            finding("other load", "spoils", "A process [kworker] computes.", "Stop it."),
-            finding("clock", "ok", "The clock source is tsc."),
-        ]
-    )
-    assert [line.rstrip() for line in lines(capsys.readouterr().out)] == [
+    found = [
+        finding("other load", "spoils", "A process [kworker] computes.", "Stop it."),
+        finding("clock", "ok", "The clock source is tsc."),
+    ]
+    print_page(findings_page(found))
+    assert lines(capsys.readouterr().out) == [
         "level   check       found, and what to do",
         "spoils  other load  A process [kworker] computes.",
         "                    -> Stop it.",

@@ -6,7 +6,7 @@ import pytest
 
 from autotune import config_file
 from autotune.cli.app import run
-from autotune.export.exporters import EXPORTERS
+from autotune.exports.exporters import EXPORTERS
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "v5.autotune.json"
 TUNED = config_file.read(GOLDEN)

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from autotune.arrivals import Traffic
-from autotune.cli.flags import parse_model, parse_objective, parse_slo, parse_traffics
+from autotune.cli.flags import parse_model, parse_slo, parse_traffics, verbosity_of
 from autotune.errors import ModelError, UsageError
 from autotune.patterns import Bursty, Poisson, Trace
 
@@ -51,7 +51,7 @@ def test_an_empty_or_bad_load_is_refused_not_ignored(load: str) -> None:
 
 
 def test_the_objective_is_in_milliseconds() -> None:
-    slo = parse_slo("0.05s", 95.0)
+    slo = parse_slo("0.05s", "p95")
     assert (slo.latency_ms, slo.percentile) == (50, 95)
 
 
@@ -69,7 +69,11 @@ def test_a_model_carries_what_its_requests_look_like(mlp: Path, tmp_path: Path) 
         parse_model("none.onnx", None, None, None, 0)
 
 
-def test_an_objective_is_one_of_four() -> None:
-    assert parse_objective("cores") == "cores"
-    with pytest.raises(UsageError, match="--objective speed: is none of latency, capacity, cpu"):
-        parse_objective("speed")
+def test_how_much_to_say_is_one_number() -> None:
+    assert [verbosity_of(*one) for one in ((False, True), (False, False), (True, False))] == [
+        -1,
+        0,
+        1,
+    ]
+    with pytest.raises(UsageError, match="contradict each other"):
+        verbosity_of(True, True)

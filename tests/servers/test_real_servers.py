@@ -17,8 +17,8 @@ from promised import file_for
 
 from autotune import config_file
 from autotune.cli.app import run
-from autotune.export.deployment import Knob
-from autotune.export.exporters import EXPORTERS
+from autotune.exports.deployment import Knob
+from autotune.exports.exporters import EXPORTERS
 from autotune.servers.starters import STARTERS
 from autotune.spec import ServingConfig
 

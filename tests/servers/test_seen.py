@@ -3,7 +3,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from autotune.export.exporters import EXPORTERS
+from autotune.exports.exporters import EXPORTERS
 from autotune.records import SloVerdict
 from autotune.servers.drive import Driven
 from autotune.servers.seen import Effect, exit_code, look_at_knobs, look_at_load

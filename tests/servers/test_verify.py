@@ -12,8 +12,8 @@ from promised import file_for
 
 from autotune import config_file
 from autotune.cli.app import run
-from autotune.export.exporters import export
-from autotune.export.tuned import deployment_of
+from autotune.exports.exporters import export
+from autotune.exports.tuned import deployment_of
 from autotune.servers.running import RunningServer, free_ports
 from autotune.servers.start_onnxruntime import ONNXRUNTIME
 from autotune.servers.starter import Place

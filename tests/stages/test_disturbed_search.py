@@ -11,7 +11,7 @@ from scripted import ScriptedBench, disturbed_by
 
 from autotune import config_file
 from autotune.arrivals import Traffic
-from autotune.cli.table import print_answer
+from autotune.cli.page import print_answer
 from autotune.config_file import TunedFile
 from autotune.outcome import Measured, ModelInfo, ServiceTimes, TrialOutcome
 from autotune.records import Failed

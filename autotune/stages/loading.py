@@ -1,0 +1,28 @@
+"""The first look at a model, which of a large one takes its time."""
+
+from pathlib import Path
+
+from autotune.outcome import ModelInfo
+from autotune.spec import Slo
+from autotune.stages.events import Loading, Observer
+from autotune.trial.bench import Bench
+
+
+def inspect_model(name: str, slo: Slo, bench: Bench, observe: Observer) -> ModelInfo:
+    """Load and run the model called `name`, and tell how far this and later loading has come.
+
+    Raises:
+        ModelError, UsageError: the model or its inputs cannot be used.
+    """
+    observe(Loading(name=name, slo=slo, bytes=size_bytes(Path(bench.model.path))))
+    bench.report_to(observe)
+    return bench.inspect()
+
+
+def size_bytes(path: Path) -> int:
+    """Return the size of the model with its external data, if that is named as exporters do.
+
+    These are `model.onnx.data` and `model.onnx_data`; files of other names are not counted.
+    """
+    files = [path, *(Path(f"{path}{suffix}") for suffix in (".data", "_data"))]
+    return sum(file.stat().st_size for file in files if file.is_file())
