@@ -18,7 +18,7 @@ from autotune.config_file import StopReason, TunedFile
 from autotune.stages.answer import Ended, answer
 from autotune.stages.confirm import confirm
 from autotune.stages.context import Context
-from autotune.stages.events import Observer, Said
+from autotune.stages.events import Observer, Said, Started
 from autotune.stages.explore import explore
 from autotune.stages.gate import GateReport, judge_gate
 from autotune.stages.gate_rounds import GateQuestion, measure_gate
@@ -48,6 +48,7 @@ def search(question: Question, observe: Observer = lambda event: None) -> TunedF
     if question.output is not None:
         config_file.check_writable(question.output)
     started_at = datetime.now(UTC).isoformat(timespec="seconds")
+    observe(Started(step="reading the model"))
     sha256 = model_file.sha256(Path(question.model.path))
     deadline = Deadline(question.budget_s or DEFAULT_BUDGET_S)
     with Bench(question.model) as bench:
@@ -63,6 +64,7 @@ def search(question: Question, observe: Observer = lambda event: None) -> TunedF
         except KeyboardInterrupt:
             stopped = "interrupted"
             observe(Said(text="interrupted: writing the best so far"))
+    observe(Started(step="writing the answer"))
     tuned = answer(context, ground, strategy, Ended(stopped, started_at, sha256))
     if question.output is not None:
         config_file.write(question.output, tuned)

@@ -254,3 +254,8 @@ def format_percent(share: float) -> str:
     percent = 100 * share
     text = f"{percent:.1f}"
     return f"{min(percent, 99.999):.3f}" if text == "100.0" and percent < 100 else text
+
+
+def format_cores(count: int) -> str:
+    """`1 usable core`, `2 usable cores`."""
+    return f"{count} usable core{'s' if count != 1 else ''}"

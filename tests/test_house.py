@@ -16,7 +16,7 @@ LONGEST_FUNCTION = 60
 def sources() -> list[Path]:
     return [
         path
-        for room in ("autotune", "tests", "benchmarks", "examples")
+        for room in ("autotune", "tests", "benchmarks", "examples", "docs")
         for path in sorted((ROOT / room).rglob("*.py"))
     ]
 

@@ -18,7 +18,7 @@ from autotune.stages.events import (
     Tried,
 )
 from autotune.trial.wire import Opening
-from autotune.units import format_ms, format_rps
+from autotune.units import format_cores, format_ms, format_rps
 
 LOOK_LINE_S = 2.0
 """A run shorter than this needs no line on its way."""
@@ -138,7 +138,7 @@ def _inspected(event: Inspected) -> str:
     check = "outputs are checked" if info.outputs_checked else "outputs cannot be checked"
     return (
         f"model: loads in {info.load_s:.2f} s, {batch}: {info.batch_reason}; "
-        f"{check}: {info.outputs_reason}; {event.cores} usable cores"
+        f"{check}: {info.outputs_reason}; {format_cores(event.cores)}"
     )
 
 

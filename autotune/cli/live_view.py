@@ -14,7 +14,8 @@ LEAST_LOG = 4
 """Lines kept free for it, whatever else there is to show."""
 AIRY = 20
 """Lines from which on there is room for empty ones."""
-NOTE = "?: unproven, *: disturbed, confidence: that nothing unmeasured is 3 % better"
+MARKS = "?: unproven, *: disturbed"
+CONFIDENCE = ", confidence: that nothing unmeasured is 3 % better"
 
 
 class LogEntry(NamedTuple):
@@ -47,7 +48,8 @@ def frame(
     most = len(rows) + left
     every = table(state, width, most, most, glyphs, everything=True)
     if len(every) < most and state.standings:
-        every = [*every, [(NOTE, "dim")]]
+        rounds = any(tried.rounds for tried in state.seen.values())
+        every = [*every, [(MARKS if rounds else MARKS + CONFIDENCE, "dim")]]
     blocks = [every, chart]
     body = [line for block in blocks if block for line in (*block, *blank)]
     lines = [*head, *body]
@@ -92,7 +94,7 @@ def _clock(state: State, spent_s: float) -> str:
     takes_s = state.what_takes_s
     if takes_s is None or state.opening is not None:
         return duration(spent_s)
-    return f"{min(spent_s, takes_s):.1f} of {takes_s:.1f} s"
+    return f"{spent_s:.1f} of {takes_s:.1f} s"  # more, where something disturbed it
 
 
 def _look(state: State) -> list[Line]:

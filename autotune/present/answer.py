@@ -7,7 +7,7 @@ from autotune.present.cells import as_tone, bounds, cpu_ms, share, value, verdic
 from autotune.present.document import BLANK, Column, Document, Line, Row, Table
 from autotune.records import Percentile, Summary
 from autotune.spec import RUNTIME_DEFAULT
-from autotune.units import format_ms, format_rps
+from autotune.units import format_cores, format_ms, format_rps
 
 _PERCENTILES = {"p50 ms": "p50", "p95 ms": "p95", "p99 ms": "p99"}
 """Fields of a summary, by the heads of their columns."""
@@ -93,7 +93,7 @@ def _legend(tuned: TunedFile, with_intervals: bool) -> str:
     mark = f" *: disturbed: {spoilt[0]}; see autotune doctor." if spoilt else ""
     return (
         f"{tuned.model.name}, SLO {tuned.slo}, arrivals {tuned.arrivals}, "
-        f"{tuned.machine.cores_usable} usable cores, {tuned.runtime}. "
+        f"{format_cores(tuned.machine.cores_usable)}, {tuned.runtime}. "
         f"{brackets}met/missed: proven at 95 %; with ?: the estimate only. CPU ms: per request."
         + mark
     )

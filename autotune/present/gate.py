@@ -4,7 +4,7 @@ from autotune.present.cells import cpu_ms, share, value
 from autotune.present.document import BLANK, Column, Document, Line, Row, Table, Tone
 from autotune.records import Summary
 from autotune.stages.gate import GateAnswer, GateReport, NoiseFloor
-from autotune.units import format_rps
+from autotune.units import format_cores, format_rps
 
 SAYS: dict[GateAnswer, str] = {
     "holds": "holds",
@@ -20,7 +20,7 @@ def gate_page(report: GateReport) -> Document:
     """Return the verdict, why, what to do, and the numbers."""
     head = (
         f"{report.model} at {format_rps(report.load_rps)} requests/s, SLO {report.slo}, "
-        f"{report.config.describe()}, {report.machine.cores_usable} usable cores, "
+        f"{report.config.describe()}, {format_cores(report.machine.cores_usable)}, "
         f"{report.runtime}"
     )
     word = SAYS[report.answer]

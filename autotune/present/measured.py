@@ -7,7 +7,7 @@ from autotune.present.document import BLANK, BLOCK, Column, Document, Line, Row,
 from autotune.records import Percentile
 from autotune.spec import Slo
 from autotune.stages.measurement import Difference, Measurement, Side, SloAnswer
-from autotune.units import format_ms, format_percent, format_rps
+from autotune.units import format_cores, format_ms, format_percent, format_rps
 
 _TONES: dict[SloAnswer, Tone] = {"PASS": "good", "FAIL": "bad", "UNDECIDED": "doubt"}
 _BAR = 32
@@ -18,7 +18,7 @@ def measurement_page(found: Measurement) -> Document:
     """Return each configuration's verdict and evidence, then how two differ."""
     head = (
         f"{found.model} at {format_rps(found.load_rps)} requests/s ({found.arrivals}), "
-        f"{found.machine.cores_usable} usable cores, {found.runtime}"
+        f"{format_cores(found.machine.cores_usable)}, {found.runtime}"
     )
     page: list[Line | Table] = [Line(head, "dim")]
     for side in found.sides:

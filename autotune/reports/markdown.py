@@ -6,7 +6,7 @@ from autotune.command_line import measure_command
 from autotune.config_file import PolicyEntry, TunedFile
 from autotune.records import Summary
 from autotune.reports.series import sides
-from autotune.units import format_ms, format_percent, format_rps
+from autotune.units import format_cores, format_ms, format_percent, format_rps
 
 _SPECIAL = re.compile(r"([\\`*_\[\]<>#|~&$])")
 
@@ -24,9 +24,10 @@ def markdown(tuned: TunedFile) -> str:
         *(line for entry in tuned.policy for line in _entry(entry)),
         "",
         _plain(
-            f"SLO {tuned.slo}, arrivals {tuned.arrivals}; {machine.cpu}, {machine.cores_usable} "
-            f"usable cores; {tuned.runtime}, autotune {tuned.autotune}; {len(tuned.trials)} trials "
-            f"in {search.seconds:g} s, seed {search.seed}, {search.started_at}."
+            f"SLO {tuned.slo}, arrivals {tuned.arrivals}; {machine.cpu}, "
+            f"{format_cores(machine.cores_usable)}; {tuned.runtime}, "
+            f"autotune {tuned.autotune}; {len(tuned.trials)} trials in {search.seconds:g} s, "
+            f"seed {search.seed}, {search.started_at}."
         ),
     ]
     commands = [

@@ -14,7 +14,7 @@ from autotune.records import Summary
 from autotune.reports.chart import Chart
 from autotune.reports.charts import charts
 from autotune.reports.series import result_of
-from autotune.units import format_ms, format_percent, format_rps, format_shape
+from autotune.units import format_cores, format_ms, format_percent, format_rps, format_shape
 
 _SENTENCE_ENDS = re.compile(r"(?<=[.]) (?=[A-Z])")
 HERE = Path(__file__).parent
@@ -66,7 +66,7 @@ def page(tuned: TunedFile) -> str:
 def _asked(tuned: TunedFile) -> str:
     machine = tuned.machine
     return (
-        f"SLO {tuned.slo}, arrivals {tuned.arrivals}, {machine.cores_usable} usable cores of "
+        f"SLO {tuned.slo}, arrivals {tuned.arrivals}, {format_cores(machine.cores_usable)} of "
         f"{machine.cpu}, {tuned.runtime}"
     )
 
@@ -103,7 +103,7 @@ def _facts(tuned: TunedFile) -> str:
         "Model": f"{model.name} (sha256 {model.sha256[:16]}...)",
         "Request": f"{shapes} ({model.request_source})",
         "Batches": f"{'yes' if model.batchable else 'no'}: {model.batch_reason}",
-        "Machine": f"{machine.cpu}, {machine.cores_usable} usable cores, CPU quota {quota}",
+        "Machine": f"{machine.cpu}, {format_cores(machine.cores_usable)}, CPU quota {quota}",
         "System": machine.os,
         "Versions": f"{tuned.runtime}, autotune {tuned.autotune}",
         "Objective": search.objective,

@@ -19,6 +19,7 @@ from autotune.config_file import Reference
 from autotune.outcome import Samples
 from autotune.records import Failed
 from autotune.spec import SessionShape
+from autotune.stages.events import Doing
 from autotune.trial.bench import LOAD_TIMEOUT_S, Bench
 from autotune.trial.wire import ClosedLoop
 
@@ -74,6 +75,7 @@ def yardstick_ms() -> float:
 
 def take_reference(context: "Context", run_s: float) -> None:
     """Measure some windows, for a model whose run takes `run_s`, and keep them."""
+    context.observe(Doing(what="timing single executions"))
     windows = windows_within(context.deadline.budget_s, run_s)
     context.journal.cost_windows += cost_windows(context.bench, windows)
 
