@@ -55,7 +55,6 @@ class Binding(Record, frozen=True):
     """What stands in the way where no configuration meets the SLO."""
 
     nearest: ServingConfig
-    """The entry's own, or a finalist that met the SLO in too few rounds to prove anything."""
     lowest_slo_ms: float | None
     """The SLO that `nearest` would meet at this load; None where it loses too many requests."""
     highest_load_rps: float | None

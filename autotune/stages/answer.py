@@ -1,6 +1,5 @@
 """Answer: from everything measured to the file, with the sentence that says what to deploy."""
 
-import math
 from importlib.metadata import version
 from typing import NamedTuple
 
@@ -18,7 +17,6 @@ from autotune.config_file import (
 )
 from autotune.outcome import Measured
 from autotune.probes.machine import this_machine
-from autotune.records import Finalist
 from autotune.spec import RUNTIME_DEFAULT, ServingConfig
 from autotune.stages.confirm import finalists
 from autotune.stages.context import Context
@@ -46,8 +44,7 @@ class Ended(NamedTuple):
 def answer(context: Context, ground: Ground, strategy: Rrl, ended: Ended) -> TunedFile:
     """Choose the winner at every load and write down all there is to know."""
     entries = [_entry(context, ground, strategy, load) for load in range(len(ground.traffics))]
-    compared = all_finalists(context, ground, strategy)
-    entries = [_with_binding(entry, entries, ground, compared) for entry in entries]
+    entries = [_with_binding(entry, entries, ground) for entry in entries]
     question, info = context.question, ground.info
     return TunedFile(
         format="autotune",
@@ -74,7 +71,7 @@ def answer(context: Context, ground: Ground, strategy: Rrl, ended: Ended) -> Tun
         reference=reference_of(context.journal.cost_windows),
         front=pareto_front(context.journal.trials, lambda config: cores_of(config, ground)),
         trials=context.journal.trials,
-        finalists=compared,
+        finalists=all_finalists(context, ground, strategy),
         curves=curves(context, ground, recommended(entries)),
         lattice=lattice_map(context, ground, strategy),
         repeat=repeat_arguments(question),
@@ -190,16 +187,9 @@ def _confirmed(
     )
 
 
-def _with_binding(
-    entry: PolicyEntry, entries: list[PolicyEntry], ground: Ground, compared: list[Finalist]
-) -> PolicyEntry:
+def _with_binding(entry: PolicyEntry, entries: list[PolicyEntry], ground: Ground) -> PolicyEntry:
     if entry.meets_slo:
         return entry
-    nearest, measured = entry.config, entry.measured
-    met = [one for one in compared if one.load_rps == entry.load_rps and one.measured.meets_slo]
-    if met:  # though not proven to be better than what was chosen, it is nearer
-        one = min(met, key=lambda one: one.measured.objective.value_ms or math.inf)
-        nearest, measured = one.config, one.measured
     met_rps = [
         other.load_rps
         for other in meeting_from_below(entries)
@@ -207,10 +197,10 @@ def _with_binding(
     ]
     predicted_rps = ground.sustainable_rps if ground.sustainable_rps < entry.load_rps else 0.0
     highest_rps = max([*met_rps, predicted_rps])
-    lost = measured is not None and measured.objective.value_ms is None
-    lowest_ms = measured.objective.value_ms if measured else entry.predicted_ms
+    lost = entry.measured is not None and entry.measured.objective.value_ms is None
+    lowest_ms = entry.measured.objective.value_ms if entry.measured else entry.predicted_ms
     binding = Binding(
-        nearest=nearest,
+        nearest=entry.config,
         lowest_slo_ms=None if lost else lowest_ms,
         highest_load_rps=highest_rps or None,
         highest_load_evidence=(

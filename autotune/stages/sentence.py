@@ -62,14 +62,8 @@ def _gain(entry: PolicyEntry) -> str:
 
 
 def _missed(entry: PolicyEntry, slo: Slo) -> str:
-    at, binding = f"at {format_rps(entry.load_rps)} requests/s", entry.binding
-    if binding is None or binding.nearest == entry.config:
-        return f"Nothing meets {slo} {at}. {_what_binds(entry)}"
-    lucky = f"{binding.nearest.describe()} did, with {format_ms(binding.lowest_slo_ms)} ms"
-    return (
-        f"Nothing is proven to meet {slo} {at}: {lucky}, in too few requests to call it better "
-        f"than {_named(entry)}, which missed it. Raise --budget."
-    )
+    load = format_rps(entry.load_rps)
+    return f"Nothing meets {slo} at {load} requests/s. {_what_binds(entry)}"
 
 
 def _what_binds(entry: PolicyEntry) -> str:

@@ -1,4 +1,7 @@
-"""Who wins at a load: proven gains only, and of equals the cheaper, then the simpler."""
+"""Who wins at a load: proven gains only, and of equals the cheaper, then the simpler.
+
+But for a default that misses the SLO: it is not worth keeping where something else met it.
+"""
 
 import math
 from collections.abc import Callable, Sequence
@@ -73,6 +76,8 @@ def _judge(one: Summary, other: Summary, latency: Comparison, cpu: Comparison) -
     cheaper = cpu.differs and cpu.ratio is not None and cpu.ratio < CHEAPER
     if ratio <= 1 + TIE and cheaper and one.meets_slo >= other.meets_slo:
         return True, "as fast for less CPU time"
+    if one.meets_slo and not other.meets_slo:
+        return False, "met the SLO, which the other missed, in too few requests to prove it"
     return False, "no proven gain"
 
 
@@ -92,7 +97,8 @@ def _thrifty(one: Contender, other: Contender, goal: Goal, cpu: Comparison) -> t
 def choose(contenders: Sequence[Contender], goal: Goal) -> Contender:
     """Return the winner; the first contender is the default, which only a proven gain displaces.
 
-    Challengers are tried in order of what the objective is, as measured.
+    Challengers are tried in order of what the objective is, as measured. Where the default missed
+    the SLO and none is proven better, the first that met it wins: keeping what fails is no caution.
     """
     default, *challengers = contenders
     ranked = sorted(challengers, key=lambda one: (one.summary.diverged, _rank(one, goal)))
@@ -104,6 +110,8 @@ def choose(contenders: Sequence[Contender], goal: Goal) -> Contender:
         simpler = challenger.config.complexity < winner.config.complexity
         if gain.proven or (simpler and _is_tie(gain)):
             winner = challenger
+    if winner is default and not default.summary.meets_slo:
+        return next((one for one in ranked if one.summary.meets_slo), default)
     return winner
 
 

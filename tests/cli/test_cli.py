@@ -162,7 +162,8 @@ def test_a_recorded_trace_is_replayed(mlp: Path, tmp_path: Path) -> None:
 def test_an_interrupt_keeps_the_best_so_far_and_leaves_no_process(
     mlp: Path, tmp_path: Path, number: signal.Signals, code: int
 ) -> None:
-    command = [sys.executable, "-m", "autotune", "search", str(mlp), "--slo", "50ms"]
+    question = ["search", str(mlp), "--slo", "50ms", "--loads", "50,400", "--budget", "20s"]
+    command = [sys.executable, "-m", "autotune", *question]
     with subprocess.Popen(
         command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:

@@ -131,16 +131,15 @@ def test_of_a_large_lattice_what_was_measured_is_kept(monkeypatch: pytest.Monkey
     assert measured <= set(tuned.lattice.replicas)
 
 
-def test_a_finalist_that_met_the_slo_in_too_few_rounds_is_named(
+def test_a_default_that_misses_the_slo_gives_way_to_what_met_it_though_unproven(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Neither crowned nor passed over in silence."""
     monkeypatch.setattr(confirm_module, "ROUNDS", 2)
     tuned, _ = run([130], SyntheticBench(), slo_ms=40)
     (entry,) = tuned.policy
-    met = [one for one in tuned.finalists if one.measured.meets_slo]
-    nearest = min(met, key=lambda one: one.measured.objective.value_ms or 0.0).config
-    assert entry.config == RUNTIME_DEFAULT
-    assert entry.binding is not None
-    assert entry.binding.nearest == nearest
-    assert f"{nearest.describe()} did" in tuned.summary
+    default, *others = tuned.finalists
+    assert not default.measured.meets_slo
+    assert entry.config in [one.config for one in others if one.measured.meets_slo]
+    assert entry.gain is not None
+    assert not entry.gain.proven
+    assert "in too few requests to prove it" in tuned.summary

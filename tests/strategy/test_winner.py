@@ -154,3 +154,14 @@ def test_the_default_is_displaced_only_by_a_gain_proven_against_the_default() ->
     slower = contender(BATCHED, 0.98, cpu=4.0, noise_seed=6)
     assert not compare(slower, DEFAULT, GOAL).proven
     assert winner_of(DEFAULT, fast, slower) == WIDE
+
+
+def test_a_default_that_misses_the_slo_gives_way_to_one_that_met_it() -> None:
+    slo = Slo(latency_ms=float(np.quantile(np.concatenate(SHARED_MS), 0.9)) + 0.01, percentile=90.0)
+    luckier = contender(LEAN, 0.999)
+    failing = contender(RUNTIME_DEFAULT, 1.005)
+    both = [one._replace(summary=summarize(one.runs, slo)) for one in (failing, luckier)]
+    assert [one.summary.meets_slo for one in both] == [False, True]
+    assert not compare(both[1], both[0], Goal(slo)).proven
+    assert choose(both, Goal(slo)).config == LEAN
+    assert choose(both[::-1], Goal(slo)).config == LEAN
