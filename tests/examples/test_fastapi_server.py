@@ -21,7 +21,7 @@ from promised import file_for
 from autotune import config_file
 from autotune.spec import ServingConfig
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
+EXAMPLE = Path(__file__).parents[2] / "examples" / "serve-fastapi"
 BATCHING = ServingConfig(
     replicas=2, intra_op_threads=1, spinning=False, max_batch_size=4, batch_timeout_ms=2.0
 )
@@ -34,7 +34,7 @@ def server(mlp: Path, tmp_path: Path) -> Iterator[str]:
     with socket.socket() as one:
         one.bind(("127.0.0.1", 0))
         port = one.getsockname()[1]
-    command = [sys.executable, "-m", "uvicorn", "--app-dir", str(EXAMPLES), "fastapi_server:app"]
+    command = [sys.executable, "-m", "uvicorn", "--app-dir", str(EXAMPLE), "fastapi_server:app"]
     process = subprocess.Popen(
         [*command, "--port", str(port)],
         env={**os.environ, "TUNED": str(tuned), "MODEL": str(mlp)},
@@ -55,12 +55,12 @@ def server(mlp: Path, tmp_path: Path) -> Iterator[str]:
         process.communicate(timeout=20)
 
 
-def post(url: str, value: Any) -> Any:
+def post(url: str, value: Any) -> tuple[Any, str]:
     request = urllib.request.Request(
         f"{url}/predict", json.dumps(value).encode(), {"Content-Type": "application/json"}
     )
     with urllib.request.urlopen(request, timeout=20) as answer:
-        return json.load(answer)
+        return json.load(answer), answer.headers["Server-Timing"]
 
 
 def test_it_answers_as_a_plain_session_does(server: str, mlp: Path) -> None:
@@ -68,8 +68,9 @@ def test_it_answers_as_a_plain_session_does(server: str, mlp: Path) -> None:
     rows = np.random.default_rng(0).random((12, 1, 256), dtype=np.float32)
     with ThreadPoolExecutor(12) as pool:
         answers = list(pool.map(lambda row: post(server, {"x": row.tolist()}), rows))
-    for row, answer in zip(rows, answers, strict=True):
+    for row, (answer, timing) in zip(rows, answers, strict=True):
         (expected,) = plain.run(None, {"x": row})
+        assert float(timing.removeprefix("engine;dur=")) > 0
         np.testing.assert_allclose(answer["y"], expected, rtol=1e-4, atol=1e-5)
 
 

@@ -1,0 +1,115 @@
+"""Two pull requests before the gate: one leaves the model as it is, one makes it slower.
+
+pip install -c constraints.txt . magika onnx pyyaml
+python examples/ci/pull_request.py
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from importlib.metadata import files
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+import onnxruntime
+import yaml
+from onnx import TensorProto, compose, helper
+
+HERE = Path(__file__).parent
+BUDGET = "24s"
+"""Little more than the shortest that `autotune check` takes; give it the 60 s of the workflow."""
+
+
+def make_repository(folder: Path) -> None:
+    """Lay out what a team keeps: the model, the file that it was tuned to, and the workflow."""
+    (model,) = (file for file in files("magika") or [] if file.suffix == ".onnx")
+    shutil.copy(str(model.locate()), folder / "model.onnx")
+    workflow = folder / ".github" / "workflows" / "autotune.yml"
+    workflow.parent.mkdir(parents=True)
+    shutil.copy(HERE / "github-actions.yml", workflow)
+    options = ["--slo", "500ms", "--load", "20", "--budget", "5s"]
+    command = [sys.executable, "-m", "autotune", "search", "model.onnx", *options]
+    subprocess.run(command, cwd=folder, check=True)
+
+
+def run_gate(folder: Path) -> int:
+    """Run the lines of the workflow that check, as GitHub would, and return their exit code."""
+    job = yaml.safe_load((folder / ".github/workflows/autotune.yml").read_text())["jobs"]["check"]
+    (check,) = (step["run"] for step in job["steps"] if "autotune check" in step.get("run", ""))
+    beside_python = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    summary = {"GITHUB_STEP_SUMMARY": "summary.md", "PATH": beside_python}
+    environment = {**os.environ, **job["env"], "BUDGET": BUDGET, **summary}
+    command = ["bash", "-e", "-o", "pipefail", "-c", check]
+    return subprocess.run(command, cwd=folder, env=environment).returncode
+
+
+def make_slower(path: Path, passes: int) -> None:
+    """Let the model compute its answers several times over: the same answers, for more.
+
+    Each pass adds nothing, 0 x the answers before, to its input: the runtime would notice passes
+    that have nothing to do with each other, and compute one.
+    """
+    model = onnx.load(path)
+    (given,), (answered,) = model.graph.input, model.graph.output
+    elements = given.type.tensor_type.elem_type
+    nodes = [helper.make_node("Identity", [given.name], ["pass0/" + given.name])]
+    zero = helper.make_tensor("zero", TensorProto.FLOAT, [], [0.0])
+    initializers = [zero]
+    for number in range(passes):
+        name = f"pass{number}/"
+        graph = compose.add_prefix(model, name).graph
+        nodes += graph.node
+        initializers += graph.initializer
+        if number + 1 < passes:
+            after = f"pass{number + 1}/"
+            nodes += [
+                helper.make_node("ReduceMax", [name + answered.name], [name + "max"], axes=[1]),
+                helper.make_node("Mul", [name + "max", "zero"], [name + "nothing"]),
+                helper.make_node("Cast", [name + "nothing"], [name + "cast"], to=elements),
+                helper.make_node("Add", [given.name, name + "cast"], [after + given.name]),
+            ]
+    last = f"pass{passes - 1}/{answered.name}"
+    nodes.append(helper.make_node("Identity", [last], [answered.name]))
+    graph = helper.make_graph(nodes, "slower", [given], [answered], initializers)
+    slower = helper.make_model(graph, opset_imports=model.opset_import)
+    slower.ir_version = model.ir_version
+    onnx.save(slower, path)
+
+
+def answers(path: Path) -> npt.NDArray[np.float32]:
+    """Return what the model says of some made-up files."""
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    contents = np.random.default_rng(0).integers(0, 257, (4, 2048), np.int32)
+    (probabilities,) = session.run(None, {"bytes": contents})
+    return np.asarray(probabilities, np.float32)
+
+
+def main() -> int:
+    """Show both pull requests to the gate; return 0 if it tells them apart."""
+    folder = Path(tempfile.mkdtemp(prefix="autotune-gate-"))
+    print(f"== A repository: {folder}", flush=True)
+    make_repository(folder)
+    model = folder / "model.onnx"
+
+    print("\n== Pull request 1 leaves model.onnx as it is", flush=True)
+    unchanged = run_gate(folder)
+    print(f"exit code {unchanged}")
+
+    before = answers(model)
+    make_slower(model, passes=3)
+    same = np.array_equal(before, answers(model))
+    print(f"\n== Pull request 2: model.onnx computes thrice; answers equal: {same}", flush=True)
+    slower = run_gate(folder)
+    print(f"exit code {slower}")
+
+    for name in ("summary.md", "autotune.xml"):
+        print(f"\n== What reviewers see: {name}\n{(folder / name).read_text()}")
+    return 0 if (unchanged, slower) == (0, 3) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
