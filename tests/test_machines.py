@@ -279,6 +279,7 @@ def test_a_row_of_service_times_is_exact_where_it_is_anchored() -> None:
 # The race's ground.
 
 
+@pytest.mark.slow
 def test_a_seed_gives_the_same_paper_and_another_one_another() -> None:
     for once, again, other in (
         (cpu(1), cpu_paper(64, 1000, 1), cpu(2)),
@@ -319,6 +320,7 @@ def test_predictions_are_good_but_not_perfect(seed: int) -> None:
         assert 5 < space.profile_s < 120
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(2))
 def test_screening_keeps_the_best(seed: int) -> None:
     screened = cpu_paper(64, 1000, seed, exact=200)

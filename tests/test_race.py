@@ -97,6 +97,7 @@ def test_a_race_counts_every_measurement_and_repeats_itself(strategy: str) -> No
     assert (one.profile_s > 0) == (strategy in ("rrl", "rrl-safe"))
 
 
+@pytest.mark.slow
 def test_with_a_prediction_few_measurements_suffice_on_paper() -> None:
     reached = []
     for seed in (0, 2):

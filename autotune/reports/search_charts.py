@@ -69,7 +69,7 @@ def prediction(tuned: TunedFile) -> Chart | None:
             "x": field("predicted_ms", "predicted, ms", scale=scale),
             "y": field("measured_ms", "measured, ms", scale=scale),
             "color": field("load", "load", "nominal", sort=None, scale={"scheme": "tableau10"}),
-            "shape": field("phase", None, "nominal"),
+            "shape": field("phase", None, "nominal", legend={"symbolFillColor": GREY}),
             "tooltip": tip(
                 config="configuration",
                 load="load",

@@ -1,10 +1,11 @@
 """A tuned file as rows of plain values, one list a picture."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from statistics import median
 from typing import Any
 
 from autotune.config_file import PolicyEntry, Trial, TunedFile
-from autotune.records import Finalist, Percentile, Summary
+from autotune.records import Percentile, Summary
 from autotune.spec import RUNTIME_DEFAULT, ServingConfig
 from autotune.units import format_rps
 
@@ -128,7 +129,8 @@ def part_rows(tuned: TunedFile) -> list[Row]:
 def point_rows(tuned: TunedFile) -> list[Row]:
     """Return the lattice, one row a point; `predicted`, `measured`, `region` are lists by load.
 
-    `measured` is the first measurement of each load, in milliseconds; None: not measured, or lost.
+    `measured` is what its interleaved rounds say at each load, in milliseconds, or its measurements
+    in the search where it had none; None: not measured, or lost.
     `region` is the measured point in whose region it lies, in words; None: in none.
     """
     lattice = tuned.lattice
@@ -139,17 +141,13 @@ def point_rows(tuned: TunedFile) -> list[Row]:
         ServingConfig(**dict(zip(KNOBS, values, strict=True)))
         for values in zip(*columns, strict=True)
     ]
-    first: dict[tuple[ServingConfig, float], float | None] = {}
-    for trial in tuned.trials:
-        value = trial.measured.objective.value_ms if trial.measured else None
-        first.setdefault((trial.config, trial.load_rps), value)
-    loads_rps = [entry.load_rps for entry in tuned.policy]
+    worth = [_worth(tuned, entry.load_rps, _latency_ms) for entry in tuned.policy]
     return [
         {name: _shown(getattr(config, name)) for name in KNOBS}
         | {
             "config": config.describe(),
             "predicted": [row[point] for row in lattice.predicted_ms],
-            "measured": [first.get((config, load_rps)) for load_rps in loads_rps],
+            "measured": [known.get(config) for known in worth],
             "region": [
                 configs[row[point]].describe() if row[point] >= 0 else None
                 for row in lattice.region_of
@@ -166,45 +164,53 @@ def _shown(value: Any) -> Any:
 def regret_rows(tuned: TunedFile) -> list[Row]:
     """Return by how much the best configuration known so far misses the best of all, over time.
 
-    One row per load whenever something was measured there. What a configuration is worth is what
-    its interleaved rounds say in the end, or its first measurement where it had none: so a lucky
-    first measurement earns nothing. Nothing is returned where cores were to be saved.
+    One row per load whenever something was measured there. Known so far is the median of what was
+    measured of a configuration; worth it is what its interleaved rounds say in the end, or its
+    measurements in the search where it had none: so a lucky one earns nothing. Nothing is returned
+    where cores were to be saved.
     """
     if tuned.search.objective == "cores":
         return []
+    value = _cpu_s_within_slo if tuned.search.objective == "cpu" else _latency_ms
     rows = []
     for entry in tuned.policy:
-        worth = _worth(tuned, entry.load_rps)
-        known: dict[ServingConfig, float] = {}
+        worth = _worth(tuned, entry.load_rps, value)
+        known: dict[ServingConfig, list[float]] = {}
         for trial in tuned.trials:
-            value = _value(tuned, trial.measured)
-            if trial.load_rps != entry.load_rps or trial.at_s is None or value is None:
+            found = None if trial.measured is None else value(trial.measured)
+            if trial.load_rps != entry.load_rps or trial.at_s is None or found is None:
                 continue
-            known.setdefault(trial.config, value)
-            best = min(known, key=lambda config: known[config])
+            known.setdefault(trial.config, []).append(found)
+            best = min(known, key=lambda config: median(known[config]))
             regret = worth[best] / min(worth.values()) - 1
             load = f"{format_rps(entry.load_rps)}/s"
             rows.append({"s": trial.at_s, "load": load, "percent": 100 * regret})
     return rows
 
 
-def _worth(tuned: TunedFile, load_rps: float) -> dict[ServingConfig, float]:
-    worth: dict[ServingConfig, float] = {}
-    seen: list[Finalist | Trial] = [*tuned.finalists, *tuned.trials]
-    for one in seen:
-        value = _value(tuned, one.measured)
-        if one.load_rps == load_rps and value is not None:
-            worth.setdefault(one.config, value)
+def _worth(
+    tuned: TunedFile, load_rps: float, value: Callable[[Summary], float | None]
+) -> dict[ServingConfig, float]:
+    """What each configuration measured at a load is worth in the end."""
+    known: dict[ServingConfig, list[float]] = {}
+    for trial in tuned.trials:
+        found = None if trial.measured is None else value(trial.measured)
+        if trial.load_rps == load_rps and found is not None:
+            known.setdefault(trial.config, []).append(found)
+    worth = {config: median(values) for config, values in known.items()}
+    for one in tuned.finalists:
+        found = value(one.measured)
+        if one.load_rps == load_rps and found is not None:
+            worth[one.config] = found
     return worth
 
 
-def _value(tuned: TunedFile, summary: Summary | None) -> float | None:
-    """What the search makes small; None: unknown, or out because the SLO is missed."""
-    if summary is None:
-        return None
-    if tuned.search.objective == "cpu":
-        return summary.cpu_s_per_request if summary.meets_slo else None
+def _latency_ms(summary: Summary) -> float | None:
     return summary.objective.value_ms
+
+
+def _cpu_s_within_slo(summary: Summary) -> float | None:
+    return summary.cpu_s_per_request if summary.meets_slo else None
 
 
 def prediction_rows(tuned: TunedFile) -> list[Row]:
