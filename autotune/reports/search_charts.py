@@ -49,7 +49,7 @@ def regret(tuned: TunedFile) -> Chart | None:
         title="The search's regret over time",
         reading=(
             "By how much the best configuration known at a moment missed the best measured in the "
-            "end. At zero the answer was found, though not yet proven."
+            "end; the last dot is what was chosen after the interleaved rounds."
         ),
         spec=spec(data, 240, layer=[lines, *ends]),
     )

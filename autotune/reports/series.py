@@ -164,27 +164,31 @@ def _shown(value: Any) -> Any:
 def regret_rows(tuned: TunedFile) -> list[Row]:
     """Return by how much the best configuration known so far misses the best of all, over time.
 
-    One row per load whenever something was measured there. Known so far is the median of what was
-    measured of a configuration; worth it is what its interleaved rounds say in the end, or its
-    measurements in the search where it had none: so a lucky one earns nothing. Nothing is returned
-    where cores were to be saved.
+    One row per load whenever the search measured something there, and one for what was chosen when
+    its last interleaved round ended. A configuration is worth what its rounds say in the end, or
+    its measurements in the search where it had none: so a lucky one earns nothing. Nothing is
+    returned where cores were to be saved.
     """
     if tuned.search.objective == "cores":
         return []
     value = _cpu_s_within_slo if tuned.search.objective == "cpu" else _latency_ms
     rows = []
     for entry in tuned.policy:
-        worth = _worth(tuned, entry.load_rps, value)
-        known: dict[ServingConfig, list[float]] = {}
-        for trial in tuned.trials:
+        load, worth = f"{format_rps(entry.load_rps)}/s", _worth(tuned, entry.load_rps, value)
+        trials = [one for one in tuned.trials if one.load_rps == entry.load_rps]
+        known: dict[ServingConfig, float] = {}
+        steps = []
+        for trial in trials:
             found = None if trial.measured is None else value(trial.measured)
-            if trial.load_rps != entry.load_rps or trial.at_s is None or found is None:
-                continue
-            known.setdefault(trial.config, []).append(found)
-            best = min(known, key=lambda config: median(known[config]))
-            regret = worth[best] / min(worth.values()) - 1
-            load = f"{format_rps(entry.load_rps)}/s"
-            rows.append({"s": trial.at_s, "load": load, "percent": 100 * regret})
+            if found is not None and trial.phase == "search":
+                known.setdefault(trial.config, found)
+                steps.append((trial.at_s, min(known, key=lambda config: known[config])))
+        if trials and trials[-1].phase == "confirm":
+            steps.append((trials[-1].at_s, entry.config))
+        for at_s, config in steps:
+            if at_s is not None and config in worth:
+                percent = 100 * (worth[config] / min(worth.values()) - 1)
+                rows.append({"s": at_s, "load": load, "percent": percent})
     return rows
 
 

@@ -71,11 +71,12 @@ def test_a_lucky_first_measurement_earns_no_regret() -> None:
     trial = next(one for one in DRAWN.trials if one.measured is not None)
     assert trial.measured is not None
 
-    def tried(at_s: float, config: object, ms: float) -> object:
+    def tried(at_s: float, config: object, ms: float, phase: str = "search") -> object:
         one = replace(trial.measured.objective, value_ms=ms)  # type: ignore[union-attr]
         measured = replace(trial.measured, objective=one)  # type: ignore[type-var]
         return replace(
             trial,
+            phase=phase,
             load_rps=entry.load_rps,
             at_s=at_s,
             config=config,
@@ -90,12 +91,17 @@ def test_a_lucky_first_measurement_earns_no_regret() -> None:
 
     lucky: TunedFile = replace(
         DRAWN,
-        policy=[entry],
-        trials=[tried(1.0, RUNTIME_DEFAULT, 5.0), tried(2.0, TWO, 8.0), tried(3.0, BATCHED, 4.0)],
+        policy=[replace(entry, config=TWO)],
+        trials=[
+            tried(1.0, RUNTIME_DEFAULT, 5.0),
+            tried(2.0, TWO, 8.0),
+            tried(3.0, BATCHED, 4.0),
+            tried(9.0, TWO, 8.0, "confirm"),
+        ],
         finalists=[finalist(RUNTIME_DEFAULT, 20.0), finalist(TWO, 8.0), finalist(BATCHED, 10.0)],
     )
     found = [(row["s"], round(row["percent"])) for row in series.regret_rows(lucky)]
-    assert found == [(1.0, 150), (2.0, 150), (3.0, 25)]
+    assert found == [(1.0, 150), (2.0, 150), (3.0, 25), (9.0, 0)]
 
 
 def test_where_cores_are_saved_no_regret_is_drawn() -> None:
