@@ -21,7 +21,7 @@ import autotune
 
 LOAD_RPS = 100
 ROUND_S = 0.4
-COMPARE_S = 10.0
+COMPARE_S = 8.0
 """As many rounds as fit."""
 
 
@@ -134,7 +134,7 @@ def main() -> None:
         path,
         slo_ms=50,
         loads_rps=LOAD_RPS,
-        budget_s=15,
+        budget_s=12,
         output=path.with_suffix(".autotune.json"),
         progress=True,
     )
