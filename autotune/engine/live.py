@@ -1,6 +1,6 @@
 """The engine a user embeds: submit requests, get futures."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from types import TracebackType
 
@@ -15,10 +15,15 @@ class LiveEngine:
     """
 
     def __init__(
-        self, infers: Sequence[Infer], max_batch_size: int, batch_timeout_s: float
+        self,
+        infers: Sequence[Infer],
+        max_batch_size: int,
+        batch_timeout_s: float,
+        close: Callable[[], None] = lambda: None,
     ) -> None:
-        """Start one replica per function of `infers`."""
+        """Start one replica per function of `infers`; `close` is called when all have ended."""
         self._source = LiveSource()
+        self._close = close
         self._threads = start_replicas(infers, self._source, max_batch_size, batch_timeout_s)
 
     def submit(self, inputs: Tensors) -> "Future[Tensors]":
@@ -37,6 +42,7 @@ class LiveEngine:
         self._source.close()
         for thread in self._threads:
             thread.join()
+        self._close()
 
     def __enter__(self) -> "LiveEngine":
         """Return the engine itself."""

@@ -5,28 +5,46 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
+from typing import NamedTuple, Protocol, runtime_checkable
 
-from autotune.engine.source import Source, Tensors, split, stack
+from autotune.engine.assembly import Assembly, own_buffers
+from autotune.engine.source import Source, Tensors, split
 
 Infer = Callable[[Tensors], Tensors]
-"""A model: inputs by name, stacked along the first axis -> outputs by name."""
+"""A model: inputs by name, stacked along the first axis -> outputs by name.
+
+The inputs are good until it returns. It may offer memory for them, see `OwnBuffers`.
+"""
 
 _PR_SET_TIMERSLACK = 29
 _TIMER_SLACK_NS = 1_000
+
+
+class Turns(NamedTuple):
+    """Where one replica of several gets its batches from."""
+
+    source: Source
+    lock: threading.Lock
+    """Shared by all replicas: one at a time forms a batch."""
+    max_batch_size: int
+    batch_timeout_s: float
+
+
+@runtime_checkable
+class Serves(Protocol):
+    """What an infer may offer besides being called: to serve by itself, several batches at once."""
+
+    def serve(self, turns: Turns) -> None:
+        """Take batches and answer them until there are no more; return when all are answered."""
 
 
 def start_replicas(
     infers: Sequence[Infer], source: Source, max_batch_size: int, batch_timeout_s: float
 ) -> list[threading.Thread]:
     """Start one thread per replica; each ends when the source has no more requests."""
-    lock = threading.Lock()
+    turns = Turns(source, threading.Lock(), max_batch_size, batch_timeout_s)
     threads = [
-        threading.Thread(
-            target=_serve,
-            args=(infer, source, lock, max_batch_size, batch_timeout_s),
-            name=f"replica-{index}",
-            daemon=True,
-        )
+        threading.Thread(target=_start, args=(infer, turns), name=f"replica-{index}", daemon=True)
         for index, infer in enumerate(infers)
     ]
     for thread in threads:
@@ -34,31 +52,42 @@ def start_replicas(
     return threads
 
 
-def _serve(
-    infer: Infer,
-    source: Source,
-    lock: threading.Lock,
-    max_batch_size: int,
-    batch_timeout_s: float,
-) -> None:
-    _lower_timer_slack()
+def _start(infer: Infer, turns: Turns) -> None:
+    lower_timer_slack()
+    by_itself = _by_itself(infer)
+    if by_itself is not None:
+        by_itself.serve(turns)
+    else:
+        serve_in_turn(infer, turns)
+
+
+def _by_itself(infer: object) -> Serves | None:
+    return infer if isinstance(infer, Serves) else None
+
+
+def serve_in_turn(infer: Infer, turns: Turns) -> None:
+    """Answer one batch after the other."""
+    source, lock, max_batch_size, batch_timeout_s = turns
+    assembly = Assembly(own_buffers(infer), max_batch_size)
     while True:
         with lock:
-            batch = source.take(max_batch_size, batch_timeout_s)
+            batch = source.take(max_batch_size, batch_timeout_s, assembly.offer)
         if batch is None:
             return
         if not batch.inputs:
+            assembly.forget()
             continue  # every request of it was cancelled
         started_s = time.perf_counter()
         try:
-            answers = split(infer(stack(batch.inputs)), batch.inputs)
+            outputs = assembly.detach(infer(assembly.stack(batch.inputs)))
+            answers = split(outputs, batch.inputs)
         except Exception as error:  # whatever the model raises is the requests' answer
             source.fail(batch, error)
         else:
             source.complete(batch, answers, started_s)
 
 
-def _lower_timer_slack() -> None:
+def lower_timer_slack() -> None:
     """Wake this thread within microseconds of its time: the kernel's default adds 50."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_TIMERSLACK, _TIMER_SLACK_NS, 0, 0, 0)

@@ -8,7 +8,7 @@ import threading
 import time
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, InvalidStateError
 from typing import Any, NamedTuple, Protocol, cast
 
@@ -20,6 +20,9 @@ from autotune.request_log import RequestLog
 
 Array = npt.NDArray[Any]
 Tensors = dict[str, Array]
+
+Offer = Callable[[Tensors], bool]
+"""Is shown a request of the batch that is being formed; False: show no more of this batch."""
 
 NAP_S = 0.25
 """A replica that waits for a distant arrival looks this often whether the run was stopped."""
@@ -42,8 +45,14 @@ class Batch(NamedTuple):
 class Source(Protocol):
     """The engine's view of where requests come from."""
 
-    def take(self, max_batch_size: int, batch_timeout_s: float) -> Batch | None:
-        """Wait for requests and return the next batch; None when there will be no more."""
+    def take(
+        self, max_batch_size: int, batch_timeout_s: float, offer: Offer | None = None
+    ) -> Batch | None:
+        """Wait for requests and return the next batch; None when there will be no more.
+
+        While a batch waits for company, its requests are offered in order as they come. One of
+        them may be cancelled and so be missing in the batch.
+        """
 
     def complete(self, batch: Batch, outputs: list[Tensors], started_s: float) -> None:
         """Accept the outputs, one per request."""
@@ -88,7 +97,9 @@ class ScheduleSource:
         self.error: Exception | None = None
         log.start_clock()
 
-    def take(self, max_batch_size: int, batch_timeout_s: float) -> Batch | None:
+    def take(
+        self, max_batch_size: int, batch_timeout_s: float, offer: Offer | None = None
+    ) -> Batch | None:
         """Sleep until the next arrival, then until the batch is full or its timeout is over.
 
         A batch is full, too, when the request that comes next has other shapes.
@@ -107,7 +118,10 @@ class ScheduleSource:
             # The last that fits fills it; one of other shapes closes it when it arrives.
             closing = min(first + max_batch_size - 1, limit)
             full_s = arrivals_s[closing] if closing < len(arrivals_s) else float("inf")
-            self._sleep_until(min(full_s, due_s + batch_timeout_s), due_s)
+            close_s = min(full_s, due_s + batch_timeout_s)
+            if offer is not None and claimed_s < close_s:
+                self._offer(offer, first, limit, close_s)
+            self._sleep_until(close_s, due_s)
             past = max(past, bisect_right(arrivals_s, self._elapsed_s(), first, limit))
         self._next = past
         inputs = [self._samples[self._order[i]] for i in range(first, past)]
@@ -129,6 +143,16 @@ class ScheduleSource:
     def fail(self, batch: Batch, error: Exception) -> None:
         """End the run: a configuration that cannot answer is not measured further."""
         self.error = error
+
+    def _offer(self, offer: Offer, first: int, limit: int, close_s: float) -> None:
+        """Show requests as they arrive, as long as there is time to spare."""
+        due_s = self._arrivals_s[first]
+        for i in range(first, limit):
+            arrival_s = self._arrivals_s[i]
+            if arrival_s > close_s or not self._sleep_until(arrival_s, due_s):
+                return
+            if self._elapsed_s() >= close_s or not offer(self._samples[self._order[i]]):
+                return
 
     def _elapsed_s(self) -> float:
         return time.perf_counter() - self._control[0]
@@ -192,23 +216,38 @@ class LiveSource:
             self._closed = True
             self._changed.notify_all()
 
-    def take(self, max_batch_size: int, batch_timeout_s: float) -> Batch | None:
+    def take(
+        self, max_batch_size: int, batch_timeout_s: float, offer: Offer | None = None
+    ) -> Batch | None:
         """Wait for a request, then for company of the same shapes until the timeout is over."""
         with self._changed:
             self._changed.wait_for(lambda: self._queue or self._closed)
             if not self._queue:
                 return None
             close_s = self._queue[0][0] + batch_timeout_s
+            shown = 0
             while (count := self._matching(max_batch_size)) < max_batch_size and not self._closed:
                 wait_s = close_s - time.perf_counter()
                 if wait_s <= 0 or count < len(self._queue):
                     break
-                self._changed.wait(wait_s)
+                if offer is not None and shown < count:
+                    offer = self._shown(offer, self._queue[shown][1])
+                    shown += 1
+                else:
+                    self._changed.wait(wait_s)
             taken = [self._queue.popleft() for _ in range(count)]
         live = [
             (inputs, future) for _, inputs, future in taken if future.set_running_or_notify_cancel()
         ]
         return Batch(0, [inputs for inputs, _ in live], [future for _, future in live])
+
+    def _shown(self, offer: Offer, inputs: Tensors) -> Offer | None:
+        """Offer a request with the queue open to others; None where no more are wanted."""
+        self._changed.release()
+        try:
+            return offer if offer(inputs) else None
+        finally:
+            self._changed.acquire()
 
     def complete(self, batch: Batch, outputs: list[Tensors], started_s: float) -> None:
         """Resolve each request's future with its own rows."""
