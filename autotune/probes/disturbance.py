@@ -7,11 +7,13 @@ Sources: proc(5) for `/proc/stat` and `/proc/vmstat`; the kernel's admin guide f
 import os
 import resource
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from autotune.outcome import Disturbance
 from autotune.probes.cores import cgroup_folders, usable_cpus
 from autotune.probes.files import read_number, read_table, read_text
+from autotune.probes.threads import cpu_seconds
 from autotune.spec import Record
 
 
@@ -30,8 +32,9 @@ class Counters(Record, frozen=True):
     throttled_s: float | None
     """Seconds that the cgroups from this process's to the root held back, summed over CPUs."""
     own_cpu_s: float
-    """CPU seconds of this process, user and system, all threads."""
+    """CPU seconds of this process and its workers, user and system, all threads."""
     involuntary_switches: int
+    """Of a worker's threads, only those that still run."""
     major_faults: int
     swapped_pages: int | None
     memory_pressure_s: float | None
@@ -41,11 +44,18 @@ class Counters(Record, frozen=True):
 
 
 def read_counters(
-    proc: Path = Path("/proc"), sys: Path = Path("/sys"), cpus: frozenset[int] | None = None
+    proc: Path = Path("/proc"),
+    sys: Path = Path("/sys"),
+    cpus: frozenset[int] | None = None,
+    workers: Sequence[int] = (),
 ) -> Counters:
     """Read the counters of this process and of `cpus` (else the CPUs that it may run on).
 
     CPUs outside the affinity mask are left out: what runs there takes nothing from this process.
+    What `workers` use, processes by their ids, is this one's own.
+
+    Raises:
+        ProcessLookupError: a worker has ended.
     """
     cpus = usable_cpus() if cpus is None else cpus
     busy_s, steal_s = _cpu_times_s(proc / "stat", cpus)
@@ -61,9 +71,9 @@ def read_counters(
         steal_s=steal_s,
         throttled_periods=throttled_periods,
         throttled_s=throttled_s,
-        own_cpu_s=own.ru_utime + own.ru_stime,
-        involuntary_switches=own.ru_nivcsw,
-        major_faults=own.ru_majflt,
+        own_cpu_s=cpu_seconds(workers),
+        involuntary_switches=own.ru_nivcsw + sum(_switches(proc / f"{pid}") for pid in workers),
+        major_faults=own.ru_majflt + sum(_major_faults(proc / f"{pid}") for pid in workers),
         swapped_pages=memory["pswpin"] + memory["pswpout"] if "pswpin" in memory else None,
         memory_pressure_s=_pressure_s(proc / "pressure/memory"),
         frequency_mhz=_frequency_mhz(sys / "devices/system/cpu", cpus),
@@ -96,13 +106,28 @@ def between(before: Counters, after: Counters) -> Disturbance:
         other_cpu_share=None if busy_s is None else max(0.0, busy_s - own_s) / seconds,
         throttled_periods=None if periods is None else int(periods),
         throttled_s=_difference(before.throttled_s, after.throttled_s),
-        involuntary_switches_per_s=(after.involuntary_switches - before.involuntary_switches)
+        # A worker's thread that ended has taken its own along.
+        involuntary_switches_per_s=max(0, after.involuntary_switches - before.involuntary_switches)
         / seconds,
         major_faults=after.major_faults - before.major_faults,
         swapped_pages=None if swapped is None else int(swapped),
         memory_pressure_share=None if pressure_s is None else pressure_s / seconds,
         frequency_change=_change(before.frequency_mhz, after.frequency_mhz),
     )
+
+
+def _switches(process: Path) -> int:
+    """Summed over its threads: what the process itself tells is its first thread's."""
+    return sum(
+        read_table(status).get("nonvoluntary_ctxt_switches", 0)
+        for status in process.glob("task/*/status")
+    )
+
+
+def _major_faults(process: Path) -> int:
+    # A name may hold spaces and brackets, so the last bracket ends it.
+    fields = read_text(process / "stat").rpartition(")")[2].split()
+    return int(fields[9]) if len(fields) > 9 else 0
 
 
 def _cpu_times_s(stat: Path, cpus: frozenset[int]) -> tuple[float | None, float | None]:

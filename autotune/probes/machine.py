@@ -5,6 +5,7 @@ import platform
 from pathlib import Path
 
 from autotune.probes.cores import usable_cores
+from autotune.probes.gpus import gpu_names
 from autotune.spec import Record
 
 
@@ -17,10 +18,12 @@ class Machine(Record, frozen=True):
     cores_usable: int
     cpu_quota: float | None
     memory_gib: float
+    gpus: list[str] = []  # noqa: RUF012 - each record has its own
+    """Names of those that may be used, MIG slices and MPS named as such; empty: none is."""
 
 
-def this_machine() -> Machine:
-    """Read this machine's fingerprint."""
+def this_machine(with_gpus: bool = False) -> Machine:
+    """Read this machine's fingerprint, with its GPUs where they take part."""
     cores = usable_cores()
     memory_bytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return Machine(
@@ -30,6 +33,7 @@ def this_machine() -> Machine:
         cores_usable=cores.usable,
         cpu_quota=cores.quota,
         memory_gib=round(memory_bytes / 2**30, 1),
+        gpus=gpu_names() if with_gpus else [],
     )
 
 

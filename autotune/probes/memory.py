@@ -2,6 +2,7 @@
 
 import resource
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from autotune.probes.cores import cgroup_folders
@@ -31,8 +32,21 @@ def available_memory_bytes(
     return min(rooms, default=None)
 
 
-def peak_memory_bytes(status: Path = Path("/proc/self/status")) -> int:
-    """Return the largest resident size that this process has had."""
+def peak_memory_bytes(workers: Sequence[int] = (), proc: Path = Path("/proc")) -> int:
+    """Return the largest resident size that this process has had, plus those of its workers.
+
+    Pages that they share count once for each, and peaks need not have come together: with
+    workers it is the most that they may have used.
+
+    Args:
+        workers: process ids; one that has ended counts as nothing.
+        proc: the kernel's account of processes.
+    """
+    peaks_kib = (read_table(proc / f"{pid}/status").get("VmHWM", 0) for pid in workers)
+    return _own_peak_bytes(proc / "self/status") + 1024 * sum(peaks_kib)
+
+
+def _own_peak_bytes(status: Path) -> int:
     if (peak_kib := read_table(status).get("VmHWM")) is not None:
         return peak_kib * 1024
     # On Linux this one would count what the parent used before it started this program.

@@ -2,12 +2,22 @@
 
 import tempfile
 from collections import OrderedDict
+from pathlib import Path
 from types import TracebackType
+from typing import NamedTuple
 
 from autotune.errors import MeasureError, ModelError, UsageError
 from autotune.outcome import ModelInfo, ServiceTimes, TrialOutcome
-from autotune.records import Failed
-from autotune.spec import ModelSpec, SessionShape, TrialSpec
+from autotune.records import Failed, Placement
+from autotune.runtime_environment import compiled_in, environment_of
+from autotune.spec import (
+    Allowed,
+    ModelSpec,
+    Provider,
+    SessionShape,
+    TrialSpec,
+    runtime_default,
+)
 from autotune.stats.judge import Decides
 from autotune.trial import wire
 from autotune.trial.spawn import Child, Meanwhile, Tell
@@ -15,8 +25,24 @@ from autotune.trial.watch import Watch
 
 LOAD_TIMEOUT_S = 600.0
 """A model of many gigabytes from a cold disk may take minutes; more is a hang."""
+ONNX_SUFFIXES = (".onnx", ".ort")
+"""Files of any other may be torch's, until the model was inspected."""
 MAX_CHILDREN = 6
 """Idle sessions cost memory but no time; returning to one saves loading it again."""
+
+
+class _Binding(NamedTuple):
+    """What a process is given once, so that all shapes that it opens must have it in common."""
+
+    environment: dict[str, str]
+    set_once: tuple[int, ...]
+
+
+class _Profiler(NamedTuple):
+    child: Child
+    shape: SessionShape | None
+    """What stands; None: nothing yet."""
+    binding: _Binding
 
 
 class Bench:
@@ -25,14 +51,19 @@ class Bench:
     The only place where a measurement is made: `measure(TrialSpec) -> TrialOutcome`.
     """
 
-    def __init__(self, model: ModelSpec) -> None:
-        """Measure this model."""
+    def __init__(self, model: ModelSpec, allowed: Allowed | None = None) -> None:
+        """Measure this model, with what may be tried of what its runtime has to offer."""
         self.model = model
+        self.allowed = allowed or Allowed()
+        self._nodes: dict[Provider, dict[str, int]] = {}
         self._children: OrderedDict[SessionShape, Child] = OrderedDict()
-        self._profiler: tuple[Child, SessionShape | None] | None = None
+        self._profiler: _Profiler | None = None
+        self._started: list[Child] = []
         self._memory_bytes: int | None = None
         self._footprint_bytes = 0
         self._outputs: tempfile.TemporaryDirectory[str] | None = None
+        self._products: tempfile.TemporaryDirectory[str] | None = None
+        self._is_torch = model.function is not None or not model.path.endswith(ONNX_SUFFIXES)
         self._tell: Tell = lambda opening: None
 
     def report_to(self, tell: Tell) -> None:
@@ -53,11 +84,14 @@ class Bench:
         """
         self._drop_outputs()
         folder = self._outputs = tempfile.TemporaryDirectory(prefix="autotune-")
-        child = Child()
+        request = wire.Inspect(
+            model=self.model,
+            outputs_folder=folder.name,
+            requests_folder=requests_folder,
+            allowed=self.allowed,
+        )
+        child = self._start(runtime_default(self.allowed.device).session_shape)
         try:
-            request = wire.Inspect(
-                model=self.model, outputs_folder=folder.name, requests_folder=requests_folder
-            )
             reply = child.ask(request, LOAD_TIMEOUT_S)
         finally:
             child.close()
@@ -65,6 +99,7 @@ class Bench:
             self._drop_outputs()
         match reply:
             case ModelInfo():
+                self._is_torch = reply.runtime.startswith("torch ")
                 return reply
             case wire.Refused():
                 raise (UsageError if reply.usage else ModelError)(reply.message)
@@ -77,13 +112,23 @@ class Bench:
         """Where the default session's outputs are; None where they cannot be checked against."""
         return self._outputs.name if self._outputs is not None else None
 
+    @property
+    def placements(self) -> list[Placement]:
+        """Who executes the model's nodes, for each provider that was opened and tells."""
+        return [Placement(provider=one, nodes=nodes) for one, nodes in self._nodes.items()]
+
+    @property
+    def compiled_s(self) -> float:
+        """Seconds that all children have spent on compiling the model, those that ended as well."""
+        return sum(child.compiled_s for child in self._started)
+
     def limit_memory(self, available_bytes: int | None, footprint_bytes: int) -> None:
         """Keep the replicas of all children within `available_bytes`, where that is known."""
         self._memory_bytes, self._footprint_bytes = available_bytes, footprint_bytes
 
     def is_warm(self, shape: SessionShape) -> bool:
         """Whether sessions of this shape stand already, so that measuring costs no loading."""
-        standing = self._profiler is not None and self._profiler[1] == shape
+        standing = self._profiler is not None and self._profiler.shape == shape
         return standing or shape in self._children
 
     def service_times(
@@ -91,25 +136,24 @@ class Bench:
     ) -> ServiceTimes | Failed:
         """Sample service times in a closed loop.
 
-        One child opens sessions of one shape after the other, which saves starting many. Those
-        that it has last, and any that are to be kept, stay open for measurements.
+        One child opens sessions of one shape after the other, which saves starting many, as long
+        as these can share a process. Those that it has last, and any that are to be kept, stay
+        open for measurements.
         """
         if keep:
             reply = self._ask(shape, request, timeout_s)
             return reply if isinstance(reply, ServiceTimes) else _as_failure(reply)
-        child, standing = self._profiler or (Child(), None)
-        self._profiler = child, standing
-        if standing != shape:
-            opened = self._open_in(child, shape)
+        profiler = self._profiler_for(shape)
+        if profiler.shape != shape:
+            opened = self._open_in(profiler.child, shape)
             if isinstance(opened, Failed):
                 self._close_profiler()
                 return opened
-            self._profiler = child, shape
-        reply = child.ask(request, timeout_s)
-        if isinstance(reply, ServiceTimes):
-            return reply
-        self._close_profiler()
-        return _as_failure(reply)
+            self._profiler = profiler._replace(shape=shape)
+        reply = profiler.child.ask(request, timeout_s)
+        if isinstance(reply, Failed) and not _survived(profiler.child, shape, reply):
+            self._close_profiler()
+        return reply if isinstance(reply, ServiceTimes) else _as_failure(reply)
 
     def measure(self, trial: TrialSpec, judge: Decides | None = None) -> TrialOutcome:
         """Serve one schedule with one configuration, until it ends or the judge has seen enough."""
@@ -132,11 +176,14 @@ class Bench:
         return _as_failure(reply)
 
     def close(self) -> None:
-        """Kill all children and forget the model's outputs."""
+        """Kill all children, forget the model's outputs and what was compiled of it."""
         self._close_profiler()
         while self._children:
             self._children.popitem()[1].close()
         self._drop_outputs()
+        if self._products is not None:
+            self._products.cleanup()
+            self._products = None
 
     def __enter__(self) -> "Bench":
         """Return the bench."""
@@ -162,7 +209,7 @@ class Bench:
         if isinstance(child, Failed):
             return child
         reply = child.ask(request, timeout_s, meanwhile)
-        if isinstance(reply, Failed):
+        if isinstance(reply, Failed) and not _survived(child, shape, reply):
             self._children.pop(shape).close()
         return reply
 
@@ -174,7 +221,7 @@ class Bench:
             return self._children[shape]
         self._make_room(shape)
         # Known from birth: an interrupt while it loads must find it here.
-        child = self._children[shape] = Child()
+        child = self._children[shape] = self._start(shape)
         opened = self._open_in(child, shape)
         if isinstance(opened, Failed):
             self._children.pop(shape).close()
@@ -187,13 +234,44 @@ class Bench:
         self._tell(wire.Opening(opened=0, of=shape.replicas))
         opened = child.ask(request, LOAD_TIMEOUT_S, tell=self._tell)
         self._tell(wire.Opening(opened=shape.replicas, of=shape.replicas))
-        return None if isinstance(opened, wire.Opened) else _as_failure(opened)
+        if not isinstance(opened, wire.Opened):
+            return _as_failure(opened)
+        if opened.nodes:
+            self._nodes[shape.provider] = opened.nodes
+        return None
+
+    def _start(self, shape: SessionShape) -> Child:
+        """Start a process that can open sessions of this shape."""
+        self._started.append(Child(environment_of(self._is_torch, shape) | self._places()))
+        return self._started[-1]
+
+    def _places(self) -> dict[str, str]:
+        """Have children see the GPUs that may be used; share what they compile, and leave none."""
+        gpus = ",".join(map(str, self.allowed.gpus))
+        visible = {"CUDA_VISIBLE_DEVICES": gpus} if gpus else {}
+        if not self._is_torch:
+            return visible
+        if self._products is None:
+            self._products = tempfile.TemporaryDirectory(
+                prefix="autotune-", ignore_cleanup_errors=True
+            )
+        return visible | compiled_in(Path(self._products.name))
+
+    def _profiler_for(self, shape: SessionShape) -> "_Profiler":
+        """Return the profiling child, or a new one where it is bound to shapes of another kind."""
+        environment = environment_of(self._is_torch, shape)
+        binding = _Binding(environment, _set_once(self._is_torch, shape))
+        if self._profiler is not None and self._profiler.binding != binding:
+            self._close_profiler()
+        if self._profiler is None:
+            self._profiler = _Profiler(self._start(shape), None, binding)
+        return self._profiler
 
     def _keep_profiled(self) -> None:
         """Make the sessions that were profiled last ready for measurements."""
         if self._profiler is None:
             return
-        child, shape = self._profiler
+        child, shape, _ = self._profiler
         if shape is None or shape in self._children:
             self._close_profiler()
             return
@@ -202,7 +280,7 @@ class Bench:
 
     def _close_profiler(self) -> None:
         if self._profiler is not None:
-            self._profiler[0].close()
+            self._profiler.child.close()
             self._profiler = None
 
     def _drop_outputs(self) -> None:
@@ -221,6 +299,26 @@ class Bench:
             return True
         replicas = shape.replicas + sum(open_shape.replicas for open_shape in self._children)
         return replicas * self._footprint_bytes <= self._memory_bytes
+
+
+def _set_once(is_torch: bool, shape: SessionShape) -> tuple[int, ...]:
+    """What the runtime takes for good with the first session, beside its environment."""
+    if is_torch:
+        own_choice = shape.intra_op_threads == 0 and shape.execution_mode == "sequential"
+        return () if own_choice else (shape.inter_op_threads,)
+    if shape.provider == "dnnl":  # oneDNN's are OpenMP's threads
+        return shape.intra_op_threads, shape.spinning
+    return ()
+
+
+def _survived(child: Child, shape: SessionShape, failed: Failed) -> bool:
+    """Whether a child is as good as before, and its sessions stand.
+
+    Where a GPU had no room for a batch, smaller ones may have. On the host, what the allocators of
+    the child have taken comes back with its end alone, and workers may be dead.
+    """
+    held_here = shape.family.on_gpu and shape.replicas_as == "threads"
+    return failed.kind == "out_of_memory" and held_here and child.alive
 
 
 def _as_failure(reply: wire.Reply) -> Failed:

@@ -5,30 +5,28 @@ the file of the request log at LOG_FD. It ends when the pipe closes or the paren
 """
 
 import contextlib
-import ctypes
-import os
-import signal
 import sys
 from multiprocessing.connection import Connection
 from pathlib import Path
 
 from autotune.errors import AutotuneError, UsageError
+from autotune.models.failures import lacked_memory, release_memory
 from autotune.models.inspect_model import inspect_model
-from autotune.models.onnx_model import explain
+from autotune.models.loading import explain
+from autotune.models.worker import ReplicaDiedError
+from autotune.probes.ending import end_with_parent
 from autotune.records import Failed, FailureKind
 from autotune.trial import wire
 from autotune.trial.sessions import Sessions, Tell, WrongOutputError
-
-_PR_SET_PDEATHSIG = 1
 
 
 def _failure(error: Exception) -> Failed:
     if isinstance(error, WrongOutputError):
         return Failed(kind="wrong_output", detail=str(error))
-    text = explain(error)
-    no_memory = isinstance(error, MemoryError) or "Failed to allocate memory" in text
-    kind: FailureKind = "out_of_memory" if no_memory else "run_error"
-    return Failed(kind=kind, detail=text)
+    if isinstance(error, ReplicaDiedError):
+        return error.failed
+    kind: FailureKind = "out_of_memory" if lacked_memory(error) else "run_error"
+    return Failed(kind=kind, detail=explain(error))
 
 
 def _answer(sessions: Sessions, request: wire.Request, tell: Tell) -> wire.Reply:
@@ -40,6 +38,7 @@ def _answer(sessions: Sessions, request: wire.Request, tell: Tell) -> wire.Reply
                     request.model,
                     Path(request.outputs_folder),
                     None if requests is None else Path(requests),
+                    request.allowed,
                 )
             case wire.Open():
                 return sessions.open(request, tell)
@@ -55,20 +54,13 @@ def _answer(sessions: Sessions, request: wire.Request, tell: Tell) -> wire.Reply
         return _failure(error)
 
 
-def _die_with_parent(parent_pid: int) -> None:
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-        with contextlib.suppress(OSError):  # be the one that the kernel kills, not the parent
-            Path("/proc/self/oom_score_adj").write_text("1000")
-    if os.getppid() != parent_pid:
-        sys.exit(1)
-
-
 def main() -> None:
     """Serve requests until the pipe closes."""
     descriptor, log_descriptor, parent_pid = map(int, sys.argv[1:4])
     pipe = Connection(descriptor)
-    _die_with_parent(parent_pid)
+    end_with_parent(parent_pid)
+    with contextlib.suppress(OSError):  # be the one that the kernel kills, not the parent
+        Path("/proc/self/oom_score_adj").write_text("1000")
     sessions = Sessions(log_descriptor)
 
     def send(reply: wire.Reply) -> None:
@@ -77,7 +69,12 @@ def main() -> None:
     with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):
         while True:
             request = wire.decode_request(pipe.recv_bytes())
-            send(_answer(sessions, request, send))
+            reply = _answer(sessions, request, send)
+            if isinstance(reply, Failed) and reply.kind == "out_of_memory":
+                release_memory()
+            if not isinstance(reply, Failed) and (seconds := sessions.newly_compiled_s()):
+                send(wire.Compiled(seconds=seconds))
+            send(reply)
 
 
 if __name__ == "__main__":

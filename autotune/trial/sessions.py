@@ -13,18 +13,22 @@ from typing import TypeVar
 
 import numpy as np
 
+from autotune.engine.overlap import DeviceReplica
 from autotune.engine.replica import Infer, start_replicas
 from autotune.engine.source import ScheduleSource, Tensors, stack
+from autotune.engine.transfer import total
 from autotune.models.inspect_model import run_checked
-from autotune.models.onnx_model import as_infer, declared, open_session
 from autotune.models.output_check import how_batch_differs, how_outputs_differ, sizes_to_check
+from autotune.models.replicas import NONE, open_replicas
 from autotune.models.sample_inputs import RequestMix, make_request_mix
 from autotune.models.saved_outputs import SavedOutputs
+from autotune.models.worker import compiled_here_s
 from autotune.outcome import Samples, ServiceTimes
 from autotune.probes.disturbance import between, read_counters
 from autotune.probes.energy import energy_uj, joules_between
 from autotune.probes.memory import peak_memory_bytes
 from autotune.probes.threads import cpu_seconds
+from autotune.records import Transfer
 from autotune.request_log import join_log
 from autotune.request_mix import draw_samples
 from autotune.spec import ModelSpec, TrialSpec
@@ -49,21 +53,22 @@ class WrongOutputError(Exception):
 
 
 class Sessions:
-    """The replicas that are open in this process, and the requests they are fed."""
+    """The replicas that are open here or in workers, and the requests they are fed."""
 
     def __init__(self, log_descriptor: int) -> None:
         """Write the logs of runs to the open file at `log_descriptor`."""
         self.log_descriptor = log_descriptor
-        self.infers: list[Infer] = []
+        self.replicas = NONE
         self.mix = RequestMix([], [], [])
         self.references: SavedOutputs | None = None
         self.right_batches: set[int] = set()
         self.warm_batches: set[int] = set()
+        self._compiled_s = 0.0
 
     def open(self, request: wire.Open, tell: Tell = lambda opening: None) -> wire.Opened:
         """Load the replicas, in place of those that stood; see that they give the saved answers.
 
-        How many stand is told before each but the first.
+        How many stand is told with each but the last.
 
         Raises:
             ModelError, UsageError: the model cannot be loaded or run.
@@ -71,33 +76,38 @@ class Sessions:
         """
         self._drop()
         started_s = time.perf_counter()
-        for number in range(request.shape.replicas):
-            if number:
-                tell(wire.Opening(opened=number, of=request.shape.replicas))
-            session = open_session(request.model.path, request.shape)
-            self.infers.append(as_infer(session))
-        self.mix = make_request_mix(declared(session.get_inputs()), request.model)
+        of = request.shape.replicas
+
+        def stands(count: int) -> None:
+            if count < of:
+                tell(wire.Opening(opened=count, of=of))
+
+        self.replicas = open_replicas(request.model, request.shape, stands)
+        self.mix = make_request_mix(self.replicas.inputs, request.model, self.replicas.own)
         if request.outputs_folder is None:
-            run_checked(self.infers[0], self.mix.samples[0], request.model)
+            run_checked(self.replicas.infers[0], self.mix.samples[0], request.model)
         else:
             self.references = SavedOutputs(Path(request.outputs_folder))
             self._check_alone(self.references, request.model)
         load_s = time.perf_counter() - started_s
         gc.collect()
         gc.freeze()
-        return wire.Opened(load_s=load_s)
+        return wire.Opened(load_s=load_s, nodes=self.replicas.nodes)
 
     def _drop(self) -> None:
-        self.infers, self.references = [], None
+        # Workers hold memory, and with spinning threads, cores.
+        self.replicas.close()
+        self.replicas, self.references = NONE, None
         self.right_batches, self.warm_batches = set(), set()
+        self._compiled_s = compiled_here_s()
         gc.unfreeze()
         gc.collect()
 
     def _check_alone(self, references: SavedOutputs, model: ModelSpec) -> None:
         """Compare every sample on the first replica, and one on each other."""
         samples = self.mix.samples
-        turns = [(self.infers[0], index) for index in range(len(samples))]
-        turns += [(infer, i % len(samples)) for i, infer in enumerate(self.infers[1:], 1)]
+        turns = [(self.replicas.infers[0], index) for index in range(len(samples))]
+        turns += [(infer, i % len(samples)) for i, infer in enumerate(self.replicas.infers[1:], 1)]
         for infer, index in turns:
             outputs = run_checked(infer, samples[index], model)
             _demand_same(how_outputs_differ(outputs, references[index]))
@@ -111,7 +121,7 @@ class Sessions:
             for kind in range(len(self.mix.weights)):
                 requests = self._requests(kind, size)
                 own = references.only([i for i, of in enumerate(self.mix.kinds) if of == kind])
-                together = self.infers[0](stack(requests))
+                together = self.replicas.infers[0](stack(requests))
                 _demand_same(how_batch_differs(together, requests, own))
             self.right_batches.add(size)
 
@@ -119,11 +129,11 @@ class Sessions:
         """Check a batch size, then run all replicas until none gets faster; once per size."""
         if batch_size in self.warm_batches:
             return
-        self.warm_batches.add(batch_size)
         if self.references is not None:
             self._check_batches(self.references, batch_size)
         for inputs in self._batches(batch_size):
-            _together([partial(_warm, infer, inputs) for infer in self.infers])
+            _together([partial(_warm, infer, inputs) for infer in self.replicas.infers])
+        self.warm_batches.add(batch_size)
 
     def _requests(self, kind: int, size: int) -> list[Tensors]:
         samples = self.mix.of_kind(kind)
@@ -140,14 +150,14 @@ class Sessions:
         turns = draw_samples(range(len(weights)), weights, MIX_PERIOD, (0,))
         inputs = [batches[kind] for kind in turns]
         barrier = threading.Barrier(request.busy)
-        cpu_before_s = cpu_seconds()
+        cpu_before_s = self._cpu_s()
         spans_s = _together(
             [
                 partial(_repeat, infer, inputs, request, barrier, replica)
-                for replica, infer in enumerate(self.infers[: request.busy])
+                for replica, infer in enumerate(self.replicas.infers[: request.busy])
             ]
         )
-        return _service_times(spans_s, cpu_seconds() - cpu_before_s)
+        return _service_times(spans_s, self._cpu_s() - cpu_before_s)
 
     def open_loop(self, trial: TrialSpec) -> wire.Served:
         """Serve a schedule; the times of its requests are in the log.
@@ -162,31 +172,45 @@ class Sessions:
         log = join_log(self.log_descriptor, count)
         order = draw_samples(mix.kinds, mix.weights, count, tuple(trial.order_seed))
         source = ScheduleSource(trial.arrivals_s, mix.samples, log, order)
-        energy, cpu_before_s, before = energy_uj(), cpu_seconds(), read_counters()
+        pids = self.replicas.pids
+        energy, cpu_before_s, before = energy_uj(), cpu_seconds(pids), read_counters(workers=pids)
         log.start_clock()
         threads = start_replicas(
-            self.infers, source, config.max_batch_size, config.batch_timeout_ms / 1000
+            self.replicas.infers, source, config.max_batch_size, config.batch_timeout_ms / 1000
         )
         for thread in threads:
             thread.join()
-        duration_s, cpu_s = log.elapsed_s, cpu_seconds() - cpu_before_s
+        duration_s = log.elapsed_s
         if source.error is not None:
             raise source.error
         return wire.Served(
             duration_s=duration_s,
-            cpu_s=cpu_s,
+            cpu_s=cpu_seconds(pids) - cpu_before_s,
             joules=joules_between(energy, energy_uj()),
-            peak_memory_bytes=peak_memory_bytes(),
-            disturbance=between(before, read_counters()),
+            peak_memory_bytes=peak_memory_bytes(pids),
+            disturbance=between(before, read_counters(workers=pids)),
+            transfer=self._transfer(),
         )
 
     def idle(self, request: wire.Idle) -> wire.Idled:
         """Begin with a run: what spins afterwards is part of being idle."""
-        for infer in self.infers:
+        for infer in self.replicas.infers:
             infer(self.mix.samples[0])
-        before_s = cpu_seconds()
+        before_s = self._cpu_s()
         time.sleep(request.duration_s)
-        return wire.Idled(cpu_s=cpu_seconds() - before_s)
+        return wire.Idled(cpu_s=self._cpu_s() - before_s)
+
+    def _transfer(self) -> Transfer | None:
+        infers = self.replicas.infers
+        return total(one.transfer for one in infers if isinstance(one, DeviceReplica))
+
+    def newly_compiled_s(self) -> float:
+        """Return the seconds of compiling since this was last asked, or the sessions opened."""
+        before_s, self._compiled_s = self._compiled_s, self.replicas.compiled_s()
+        return self._compiled_s - before_s
+
+    def _cpu_s(self) -> float:
+        return cpu_seconds(self.replicas.pids)
 
 
 def _warm(infer: Infer, inputs: Tensors) -> None:

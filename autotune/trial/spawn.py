@@ -7,10 +7,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from multiprocessing import Pipe
 
-from autotune.records import Failed, FailureKind
+from autotune.probes.ending import how_it_ended, last_line
+from autotune.records import Failed
 from autotune.request_log import RequestLog, share_log
 from autotune.trial import wire
 
@@ -19,13 +20,9 @@ Meanwhile = Callable[[], float | None]
 Tell = Callable[[wire.Opening], None]
 """Is told how far the loading of sessions has come."""
 
-_STDERR_TAIL_BYTES = 2000
-
-
 _ENVIRONMENT = {
     # The runtime under test has its own pools; numpy's would only take memory.
     "OPENBLAS_NUM_THREADS": "1",
-    "OMP_NUM_THREADS": "1",
     # From 1.29 on, ONNX Runtime's packages report to their maker unless told not to.
     "ORT_DISABLE_TELEMETRY": "1",
 }
@@ -38,8 +35,13 @@ def _until(deadline_s: float) -> float:
 class Child:
     """One child process. Not thread-safe. `close` always leaves no process behind."""
 
-    def __init__(self) -> None:
-        """Start the process; it has its own session, so a terminal's Ctrl-C does not reach it."""
+    def __init__(self, environment: Mapping[str, str] | None = None) -> None:
+        """Start the process, with these variables beside those of this one.
+
+        It has its own session, so a terminal's Ctrl-C does not reach it.
+        """
+        self.compiled_s = 0.0
+        """Seconds that it has told of having compiled."""
         self._pipe, theirs = Pipe(duplex=True)
         self._log_descriptor = os.memfd_create("autotune-log", os.MFD_CLOEXEC)
         self._output = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the child
@@ -52,13 +54,18 @@ class Child:
                 stderr=self._output,
                 pass_fds=[theirs.fileno(), self._log_descriptor],
                 start_new_session=True,
-                env={**os.environ, **_ENVIRONMENT},
+                env={**os.environ, **_ENVIRONMENT, **(environment or {})},
             )
 
     @property
     def pid(self) -> int:
         """The process id."""
         return self._process.pid
+
+    @property
+    def alive(self) -> bool:
+        """Whether the process still runs."""
+        return self._process.poll() is None
 
     def share_log(self, count: int) -> RequestLog:
         """Return an empty log of `count` requests, which the next run will fill."""
@@ -83,10 +90,13 @@ class Child:
             nap_s: float | None = timeout_s if meanwhile is None else 0.0
             while nap_s is not None:
                 if self._pipe.poll(min(nap_s, _until(deadline_s))):
-                    reply = wire.decode_reply(self._pipe.recv_bytes())
-                    if not isinstance(reply, wire.Opening):
-                        return reply
-                    tell(reply)
+                    match wire.decode_reply(self._pipe.recv_bytes()):
+                        case wire.Opening() as opening:
+                            tell(opening)
+                        case wire.Compiled(seconds=seconds):
+                            self.compiled_s += seconds
+                        case reply:
+                            return reply
                 elif meanwhile is not None and _until(deadline_s):
                     nap_s = meanwhile()
                 if not _until(deadline_s):
@@ -115,20 +125,6 @@ class Child:
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(timeout=5)
         code = self._process.poll()
-        last_words = self._last_words()
+        last_words = last_line(self._output.fileno())
         self.close()
-        kind: FailureKind = "crash"
-        if code is not None and code < 0:
-            name = signal.Signals(-code).name
-            detail = f"the process was killed by {name}"
-            if -code == signal.SIGKILL:
-                kind, detail = "out_of_memory", f"{detail}, most likely for want of memory"
-        else:
-            detail = f"the process ended with exit code {code}"
-        return Failed(kind=kind, detail=f"{detail}: {last_words}" if last_words else detail)
-
-    def _last_words(self) -> str:
-        size = self._output.seek(0, os.SEEK_END)
-        self._output.seek(max(0, size - _STDERR_TAIL_BYTES))
-        lines = self._output.read().decode(errors="replace").strip().splitlines()
-        return lines[-1].strip() if lines else ""
+        return how_it_ended(code, last_words)

@@ -72,6 +72,7 @@ class Watch:
             peak_memory_bytes=served.peak_memory_bytes,
             disturbance=served.disturbance,
             disturbed=disturbed_because(served.disturbance, usable_cores().usable),
+            transfer=served.transfer,
         )
 
     def _stop(self, now_s: float, drain: bool) -> None:

@@ -6,8 +6,8 @@ import msgspec
 import numpy as np
 
 from autotune.outcome import Disturbance, ModelInfo, Samples, ServiceTimes
-from autotune.records import Failed
-from autotune.spec import ModelSpec, Record, SessionShape, TrialSpec
+from autotune.records import Failed, Transfer
+from autotune.spec import Allowed, ModelSpec, Record, SessionShape, TrialSpec
 
 
 class Inspect(Record, frozen=True, tag="inspect"):
@@ -18,12 +18,15 @@ class Inspect(Record, frozen=True, tag="inspect"):
     """Where to leave the default session's outputs, if they can be checked against."""
     requests_folder: str | None = None
     """Where to leave the requests themselves; None: nowhere."""
+    allowed: Allowed = Allowed()
+    """Which values of knobs may be tried, if the runtime has them."""
 
 
 class Open(Record, frozen=True, tag="open"):
     """Load one replica per session of `shape` and check its answers.
 
-    Answered by `Opened`, before which there may be any number of `Opening`.
+    Answered by `Opened`, before which there may be any number of `Opening`. Before this and any
+    other answer there may be `Compiled`.
     """
 
     model: ModelSpec
@@ -66,10 +69,18 @@ class Opening(Record, frozen=True, tag="opening"):
     of: int
 
 
+class Compiled(Record, frozen=True, tag="compiled"):
+    """What has been compiled for the request that is being answered; not its answer either."""
+
+    seconds: float
+
+
 class Opened(Record, frozen=True, tag="opened"):
     """The sessions stand."""
 
     load_s: float
+    nodes: dict[str, int]
+    """Nodes of the model's graph by who executes them; empty: not known."""
 
 
 class Served(Record, frozen=True, tag="served"):
@@ -80,6 +91,7 @@ class Served(Record, frozen=True, tag="served"):
     joules: float | None
     peak_memory_bytes: int
     disturbance: Disturbance
+    transfer: Transfer | None = None
 
 
 class Idled(Record, frozen=True, tag="idled"):
@@ -98,7 +110,7 @@ class Refused(Record, frozen=True, tag="refused"):
 
 
 Request = Inspect | Open | ClosedLoop | OpenLoop | Idle
-Reply = ModelInfo | Opening | Opened | ServiceTimes | Served | Idled | Failed | Refused
+Reply = ModelInfo | Opening | Compiled | Opened | ServiceTimes | Served | Idled | Failed | Refused
 
 
 def _encode_array(value: Any) -> bytes:

@@ -146,6 +146,27 @@ def test_snapshots_in_the_wrong_order_are_refused() -> None:
         between(AFTER, BEFORE)
 
 
+def test_what_workers_do_is_this_processs_own(tree: Tree) -> None:
+    pid = os.getpid()  # one whose CPU time can be read
+    before = read(tree({}), 0)
+    files = {
+        f"proc/{pid}/stat": f"{pid} (a (bad) name) S 1 2 3 0 -1 4 100 0 1000000 0 9 9 0 0",
+        f"proc/{pid}/task/1/status": "voluntary_ctxt_switches: 5\n"
+        "nonvoluntary_ctxt_switches: 2000000",
+        f"proc/{pid}/task/2/status": "nonvoluntary_ctxt_switches: 3000000",
+    }
+    folder = tree(files)
+    after = read_counters(folder / "proc", folder / "sys", frozenset({0}), workers=[pid])
+    assert after.major_faults - before.major_faults == pytest.approx(1e6, abs=1e5)
+    assert after.involuntary_switches - before.involuntary_switches == pytest.approx(5e6, abs=1e5)
+    assert after.own_cpu_s - before.own_cpu_s >= before.own_cpu_s > 0
+
+
+def test_switches_of_threads_that_ended_meanwhile_are_not_taken_back() -> None:
+    ended = msgspec.structs.replace(AFTER, involuntary_switches=4)
+    assert between(BEFORE, ended).involuntary_switches_per_s == 0
+
+
 def test_this_process_knows_its_own_work_from_that_of_others() -> None:
     before = read_counters()
     stop_s = time.monotonic() + 0.5

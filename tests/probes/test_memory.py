@@ -149,5 +149,13 @@ def test_what_the_parent_has_used_is_not_the_childs_peak() -> None:
     assert MIB < int(done.stdout) < held.nbytes
 
 
+def test_the_peaks_of_workers_are_added_and_those_that_ended_have_none(tmp_path: Path) -> None:
+    for name, peak_kib in (("self", 100), ("7", 20), ("8", 3)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "status").write_text(f"Name: x\nVmHWM: {peak_kib} kB\n")
+    assert peak_memory_bytes(proc=tmp_path) == 100 << 10
+    assert peak_memory_bytes([7, 8, 9], proc=tmp_path) == 123 << 10
+
+
 def test_where_the_kernel_has_no_status_file_the_peak_is_asked_for(tmp_path: Path) -> None:
-    assert peak_memory_bytes(tmp_path / "status") >= peak_memory_bytes() // 2
+    assert peak_memory_bytes(proc=tmp_path) >= peak_memory_bytes() // 2

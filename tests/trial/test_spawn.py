@@ -23,7 +23,7 @@ pipe.recv_bytes()
 for number in range({count}):
     pipe.send_bytes(wire.encode(wire.Opening(opened=number, of={count})))
     time.sleep(0.02)
-pipe.send_bytes(wire.encode(wire.Opened(load_s=1.0)))
+pipe.send_bytes(wire.encode(wire.Opened(load_s=1.0, nodes={{}})))
 time.sleep(60)
 """
 
@@ -46,7 +46,7 @@ def test_news_of_the_loading_are_told_and_then_the_answer_comes(
         reply = child.ask(REQUEST, 30.0, tell=told.append)
     finally:
         child.close()
-    assert reply == wire.Opened(load_s=1.0)
+    assert reply == wire.Opened(load_s=1.0, nodes={})
     assert told == [wire.Opening(opened=number, of=3) for number in range(3)]
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from autotune.arrivals import Traffic, draw
 from autotune.engine.source import Tensors
+from autotune.models.replicas import NONE
 from autotune.models.sample_inputs import RequestMix
 from autotune.models.saved_outputs import SavedOutputs, save_outputs
 from autotune.outcome import Measured, ModelInfo, TrialOutcome
@@ -128,6 +129,10 @@ def same(inputs: Tensors) -> Tensors:
     return inputs
 
 
+def one_more(inputs: Tensors) -> Tensors:
+    return {"x": inputs["x"] + 1}
+
+
 def sessions_of(folder: Path) -> tuple[Sessions, SavedOutputs]:
     sessions = Sessions(log_descriptor=-1)
     samples: list[Tensors] = [{"x": np.full((1, 2), number)} for number in (1.0, 2.0, 3.0)]
@@ -138,7 +143,7 @@ def sessions_of(folder: Path) -> tuple[Sessions, SavedOutputs]:
 
 def test_every_replica_is_checked(tmp_path: Path) -> None:
     sessions, references = sessions_of(tmp_path)
-    sessions.infers = [same, same, lambda inputs: {"x": inputs["x"] + 1}]
+    sessions.replicas = NONE._replace(infers=[same, same, one_more])
     with pytest.raises(WrongOutputError, match="output 'x' differs by 1"):
         sessions._check_alone(references, ModelSpec(path="m.onnx"))
 
@@ -153,7 +158,7 @@ def test_smaller_batches_are_checked_once_and_while_there_is_time(
         sizes.append(len(inputs["x"]))
         return inputs
 
-    sessions.infers = [counting]
+    sessions.replicas = NONE._replace(infers=[counting])
     sessions._check_batches(references, 4)
     sessions._check_batches(references, 8)
     assert sizes == [4, 3, 8, 7]
