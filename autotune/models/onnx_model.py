@@ -9,6 +9,14 @@ import onnxruntime as ort
 from autotune.engine.replica import Infer
 from autotune.engine.source import Tensors
 from autotune.errors import ModelError
+from autotune.models import onnx_binding
+from autotune.models.onnx_providers import (
+    demand_used,
+    prepare,
+    provider_chain,
+    set_pool,
+    why_not_loaded,
+)
 from autotune.records import InputInfo
 from autotune.spec import SessionShape
 
@@ -33,25 +41,41 @@ def session_options(shape: SessionShape) -> ort.SessionOptions:
         options.execution_mode = ort.ExecutionMode.ORT_PARALLEL
         options.inter_op_num_threads = shape.inter_op_threads
         options.add_session_config_entry("session.inter_op.allow_spinning", spin)
+    set_pool(options, shape)
     return options
 
 
-def open_session(path: str, shape: SessionShape) -> ort.InferenceSession:
-    """Load the model for one replica, on the CPU.
+def open_session(path: str, shape: SessionShape, gpu: int = 0) -> ort.InferenceSession:
+    """Load the model for one replica, with the provider of `shape`, on a GPU of this number.
 
     Raises:
-        ModelError: the runtime cannot load it; the message says what it lacks.
+        ModelError: the runtime cannot load it, or not with that provider; the message says why.
     """
+    prepare(shape)
     try:
-        return ort.InferenceSession(
-            path, session_options(shape), providers=["CPUExecutionProvider"]
+        # Left to itself, ONNX Runtime would go on without a provider that fails, now or later.
+        session = ort.InferenceSession(
+            path,
+            session_options(shape),
+            providers=provider_chain(shape, gpu),
+            enable_fallback=0,
         )
     except Exception as error:
-        raise ModelError(f"{path}: {explain(error)}") from None
+        lack = why_not_loaded(shape.provider)
+        raise ModelError(f"{path}: {lack or explain(error)}") from None
+    demand_used(session, path, shape.provider)
+    return session
 
 
 def as_infer(session: ort.InferenceSession) -> Infer:
-    """Wrap a session as a function from inputs by name to outputs by name."""
+    """Wrap a session as a function from inputs by name to outputs by name.
+
+    On a GPU it is bound to its memory; see `autotune.models.onnx_binding`.
+    """
+    if (place := onnx_binding.gpu_of(session)) is not None:
+        graphs = onnx_binding.has_graphs(session)
+        bind = onnx_binding.replayed_infer if graphs else onnx_binding.bound_infer
+        return bind(session, place)
     names = [output.name for output in session.get_outputs()]
 
     def infer(inputs: Tensors) -> Tensors:
