@@ -1,13 +1,23 @@
-"""Which file a model's name means: a path, or `package:file` inside an installed package."""
+"""Which file a model's name means: a path, `package:file`, or the source of a function.
 
+Packages and modules are looked for and read; nothing of them is imported.
+"""
+
+import ast
+import contextlib
 import hashlib
 import importlib.util
 import os
+import re
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from autotune.errors import ModelError, did_you_mean_file
+from autotune.errors import ModelError, did_you_mean, did_you_mean_file
 
-_SUFFIXES = (".onnx", ".ort")
+_SUFFIXES = (".onnx", ".ort", ".pt2", ".pt", ".pth", ".ts")
+_FUNCTION = re.compile(r"((?:\w+\.)*\w+):(\w+)")
+_ANY = "*"
+"""Stands for names that only importing a module would tell."""
 
 
 def locate(name: str) -> Path:
@@ -40,7 +50,45 @@ def locate(name: str) -> Path:
                 raise ModelError(f"{name}: the file is empty")
     except OSError as error:
         raise ModelError(f"{name}: cannot be read: {error.strerror}") from None
+    if path.suffix == ".py":
+        raise ModelError(
+            f"{name}: is Python source: name the function in it that builds the module, "
+            f"{path.stem}:function"
+        )
     return path
+
+
+def locate_function(name: str) -> tuple[Path, str] | None:
+    """Return the source that defines `package.module:function`, and the name itself.
+
+    The current folder is looked in before the installed packages, as servers do. None: the name
+    means a file, which `locate` finds.
+
+    Raises:
+        ModelError: there is no such module, its source cannot be read, or does not define it.
+    """
+    found = _FUNCTION.fullmatch(name)
+    if found is None or os.path.exists(name):
+        return None
+    module, function = found.groups()
+    if not all(part.isidentifier() for part in (*module.split("."), function)):
+        return None
+    models = _models_of(module)
+    if any(model.endswith(function) for model in models):
+        return None
+    source = _source_of(module)
+    if source is None:
+        if module.endswith(".py"):
+            right = f"{module.removesuffix('.py')}:{function}"
+            raise ModelError(f"{name}: name the module and not its file: {right}")
+        raise ModelError(f"{name}: no module {module!r} in this folder or installed here")
+    names = _defined_in(name, source)
+    if function not in names and _ANY not in names:
+        if models:
+            return None
+        hint = did_you_mean(function, names)
+        raise ModelError(f"{name}: {source} defines no {function!r}{hint}")
+    return source, name
 
 
 def sha256(path: Path) -> str:
@@ -83,3 +131,52 @@ def _in_package(name: str, package: str, part: str) -> Path:
         raise ModelError(f"{name}: the package {package!r} holds no model file")
     found = "fits several models" if matching else "no such model in the package"
     raise ModelError(f"{name}: {found}; choose one of: {choices}")
+
+
+def _models_of(package: str) -> list[str]:
+    root = None if "." in package else _folder_of(package)
+    return [] if root is None else [str(file.relative_to(root)) for file in _models_in(root)]
+
+
+def _source_of(module: str) -> Path | None:
+    first, *rest = module.split(".")
+    roots: list[Path] = []
+    spec = None
+    with contextlib.suppress(ValueError):  # What runs as __main__ may have none.
+        spec = importlib.util.find_spec(first)
+    if spec is not None and spec.submodule_search_locations is not None:
+        roots = [Path(folder).parent for folder in spec.submodule_search_locations]
+    elif spec is not None and spec.origin is not None:
+        roots = [Path(spec.origin).parent]
+    for root in (Path.cwd(), *roots):
+        place = root.joinpath(first, *rest)
+        for file in (place / "__init__.py", place.with_suffix(".py")):
+            if file.is_file():
+                return file
+    return None
+
+
+def _defined_in(name: str, source: Path) -> set[str]:
+    try:
+        tree = ast.parse(source.read_bytes())
+    except OSError as error:
+        raise ModelError(f"{name}: {source} cannot be read: {error.strerror}") from None
+    except (SyntaxError, ValueError) as error:
+        line = f":{error.lineno}" if isinstance(error, SyntaxError) else ""
+        raise ModelError(f"{name}: {source}{line}: {error.args[0]}") from None
+    return set(_names(tree.body))
+
+
+def _names(body: Iterable[ast.stmt]) -> Iterator[str]:
+    """Return what statements define at their own level, within `if`, `try` and `with` too."""
+    for node in body:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            yield _ANY if node.name == "__getattr__" else node.name
+            continue
+        for child in ast.walk(node):
+            if isinstance(child, ast.alias):
+                yield child.asname or child.name.partition(".")[0]
+            elif isinstance(child, ast.Name) and isinstance(child.ctx, ast.Store):
+                yield child.id
+            elif isinstance(child, ast.FunctionDef | ast.ClassDef):
+                yield child.name

@@ -3,19 +3,32 @@
 import time
 from pathlib import Path
 
+import msgspec
+
 from autotune.engine.overhead import measure_overhead
 from autotune.engine.replica import Infer
 from autotune.engine.source import Tensors, stack
 from autotune.errors import ModelError
-from autotune.models.onnx_model import RUNTIME, as_infer, declared, explain, open_session
+from autotune.models.failures import lacked_memory
+from autotune.models.loading import (
+    Loaded,
+    abilities,
+    default_threads,
+    explain,
+    import_runtime,
+    open_replica,
+)
+from autotune.models.lock_share import measure_lock_share
 from autotune.models.output_check import checkable, how_batch_differs, how_outputs_differ
-from autotune.models.sample_inputs import RequestMix, make_request_mix
+from autotune.models.sample_inputs import RequestMix, make_request_mix, type_name, uses_own
 from autotune.models.saved_outputs import save_outputs
+from autotune.models.worker import ReplicaDiedError
 from autotune.outcome import ModelInfo
+from autotune.probes.cores import usable_cores
 from autotune.probes.memory import peak_memory_bytes
 from autotune.probes.threads import thread_count
 from autotune.records import InputInfo
-from autotune.spec import RUNTIME_DEFAULT, ModelSpec
+from autotune.spec import Allowed, ModelSpec, runtime_default
 
 _REPEAT_SHARE = 0.1
 """Two runs of one session must agree to this share of the tolerance: what strays further by
@@ -23,7 +36,10 @@ itself would leave too little of it for what a configuration changes."""
 
 
 def inspect_model(
-    spec: ModelSpec, outputs_folder: Path | None = None, requests_folder: Path | None = None
+    spec: ModelSpec,
+    outputs_folder: Path | None = None,
+    requests_folder: Path | None = None,
+    allowed: Allowed = Allowed(),  # noqa: B008 - it is frozen
 ) -> ModelInfo:
     """Load the model with the runtime's defaults, run it, and see whether it can be batched.
 
@@ -36,17 +52,17 @@ def inspect_model(
         ModelError: it cannot be loaded, or fails on its sample input.
         UsageError: the sample input that was given does not fit.
     """
+    runtime = import_runtime(spec)
     threads_before, memory_before = thread_count(), peak_memory_bytes()
     started_s = time.perf_counter()
-    session = open_session(spec.path, RUNTIME_DEFAULT.session_shape)
+    loaded = open_replica(spec, runtime_default(allowed.device).session_shape)
     load_s = time.perf_counter() - started_s
-    infer = as_infer(session)
-    inputs, outputs = declared(session.get_inputs()), declared(session.get_outputs())
-    mix = make_request_mix(inputs, spec)
+    infer, inputs = loaded.infer, loaded.inputs
+    mix = make_request_mix(inputs, spec, loaded.own)
     if requests_folder is not None:
         save_outputs(requests_folder, [checkable(sample) for sample in mix.samples])
     run_s = _run_all(infer, mix, spec)
-    threads = 1 + thread_count() - threads_before
+    threads = default_threads(spec) or 1 + thread_count() - threads_before
     footprint_bytes = peak_memory_bytes() - memory_before
     alone = [checkable(run_checked(infer, sample, spec)) for sample in mix.samples]
     checked, outputs_reason = _comparable(run_checked(infer, mix.samples[-1], spec), alone[-1])
@@ -58,28 +74,60 @@ def inspect_model(
     # Kinds may differ in shape, which no batch does.
     samples = mix.of_kind(max(range(len(mix.weights)), key=lambda kind: mix.weights[kind]))
     overhead = measure_overhead(samples, batchable)
+    lock_share = _lock_share(spec, loaded, allowed, samples[0])
     return ModelInfo(
         inputs=inputs,
-        outputs=outputs,
+        outputs=loaded.outputs or _outputs(alone[0], mix.samples[0], batchable),
         sample_shapes={name: list(array.shape) for name, array in samples[0].items()},
-        sample_source=_source(spec),
+        sample_source=_source(spec, loaded.own),
         batchable=batchable,
         batch_reason=reason,
         outputs_checked=checked,
         outputs_reason=outputs_reason,
         footprint_bytes=max(0, footprint_bytes),
         default_threads=threads,
-        runtime=RUNTIME,
+        runtime=runtime.name,
         load_s=load_s,
         run_s=run_s,
         engine_batch_s=overhead.batch_s,
         engine_request_s=overhead.request_s,
+        abilities=abilities(loaded, allowed, lock_share, usable_cores().usable),
+        start_s=runtime.import_s,
+        lock_share=lock_share,
     )
 
 
-def _source(spec: ModelSpec) -> str:
+def _lock_share(
+    spec: ModelSpec, loaded: Loaded, allowed: Allowed, request: Tensors
+) -> float | None:
+    """ONNX Runtime leaves the lock alone while it runs; torch takes it between two operators."""
+    if loaded.kind == "onnx" or allowed.device != "cpu" or usable_cores().usable < 2:
+        return None
+    plain = runtime_default("cpu").session_shape
+    shape = msgspec.structs.replace(plain, replicas=2, intra_op_threads=1)
+    return measure_lock_share([open_replica(spec, shape, i).infer for i in range(2)], request)
+
+
+def _outputs(outputs: Tensors, request: Tensors, batchable: bool) -> list[InputInfo]:
+    """Describe outputs as they came, those of a batch with as many rows as it has."""
+    rows = next(iter(request.values())).shape[:1] if batchable else None
+    return [
+        InputInfo(
+            name=name,
+            dtype=type_name(array.dtype),
+            shape=["batch", *array.shape[1:]]
+            if rows and array.shape[:1] == rows
+            else list(array.shape),
+        )
+        for name, array in outputs.items()
+    ]
+
+
+def _source(spec: ModelSpec, own: Tensors | None) -> str:
     parts = [kind.describe() for kind in spec.requests]
-    if any(kind.input_file is None for kind in spec.kinds):
+    if any(uses_own(kind, own) for kind in spec.kinds):
+        parts.append("the model's own example")
+    if any(kind.input_file is None and not uses_own(kind, own) for kind in spec.kinds):
         parts.append(f"generated, seed {spec.seed}")
     return spec.input_file or "; ".join(parts)
 
@@ -119,19 +167,22 @@ def run_checked(
 
     Raises:
         ModelError: the model does not run on it.
+        Exception: there was no memory for it, or the replica's process ended.
     """
     try:
         return infer(sample)
     except Exception as error:
+        if isinstance(error, ReplicaDiedError) or lacked_memory(error):
+            raise
         shapes = ", ".join(
             f"{name} {'x'.join(map(str, array.shape)) or 'scalar'}"
             for name, array in sample.items()
         )
         generated = any(kind.input_file is None for kind in spec.kinds)
         advice = "; give real data with --input inputs.npz" if generated else ""
+        name = f"{origin + ' ' if origin else ''}{spec.function or spec.path}"
         raise ModelError(
-            f"{origin + ' ' if origin else ''}{spec.path}: fails on its sample input ({shapes}): "
-            f"{explain(error)}{advice}"
+            f"{name}: fails on its sample input ({shapes}): {explain(error)}{advice}"
         ) from None
 
 

@@ -35,6 +35,13 @@ _DTYPES: dict[str, npt.DTypeLike] = {
 }
 
 
+def type_name(dtype: npt.DTypeLike) -> str:
+    """Return an array's type in the notation of `InputInfo`: `tensor(float)`."""
+    wanted = np.dtype(dtype)
+    named = (name for name, one in _DTYPES.items() if np.dtype(one) == wanted)
+    return next(named, f"tensor({wanted.name})")
+
+
 class RequestMix(NamedTuple):
     """Requests to feed, of one kind or several: see `autotune.request_mix.draw_samples`."""
 
@@ -50,11 +57,19 @@ class RequestMix(NamedTuple):
         return [one for one, of in zip(self.samples, self.kinds, strict=True) if of == kind]
 
 
-def make_request_mix(inputs: list[InputInfo], spec: ModelSpec) -> RequestMix:
-    """Return requests of every kind: the user's own, or generated from the seed.
+def make_request_mix(
+    inputs: list[InputInfo], spec: ModelSpec, own: Tensors | None = None
+) -> RequestMix:
+    """Return requests of every kind: the user's, the model's own, or generated from the seed.
 
     Floats are uniform in [0, 1), integers 0 or 1 (a token, a mask, a class: valid for most),
-    texts "a". Data-dependent models deserve `--input`.
+    texts "a". Data-dependent models deserve `--input`. Of a model's own request there are copies
+    with the values of its floats in another order, so that no run sees only one input.
+
+    Args:
+        inputs: what the model takes.
+        spec: what requests are like.
+        own: one request that the model brings along, taken where nobody says what one is.
 
     Raises:
         UsageError: `--shape`, `--input` or a line of `--requests` do not fit the model.
@@ -62,37 +77,81 @@ def make_request_mix(inputs: list[InputInfo], spec: ModelSpec) -> RequestMix:
     """
     if spec.input_file is not None and spec.shapes:
         raise UsageError("--shape and --input both say what a request is: give one of them")
+    _check_types(inputs, spec)
     rng = np.random.default_rng(spec.seed)
     mix = RequestMix([], [], [kind.weight for kind in spec.kinds])
     for number, kind in enumerate(spec.kinds):
-        samples = _of_kind(inputs, kind, rng)
+        samples = _of_kind(inputs, kind, rng, own)
         mix.samples.extend(samples)
         mix.kinds.extend([number] * len(samples))
     return mix
 
 
-def make_samples(inputs: list[InputInfo], spec: ModelSpec) -> list[Tensors]:
+def make_samples(
+    inputs: list[InputInfo], spec: ModelSpec, own: Tensors | None = None
+) -> list[Tensors]:
     """Return the samples of `make_request_mix` alone."""
-    return make_request_mix(inputs, spec).samples
+    return make_request_mix(inputs, spec, own).samples
 
 
-def _of_kind(inputs: list[InputInfo], kind: RequestKind, rng: np.random.Generator) -> list[Tensors]:
+def uses_own(kind: RequestKind, own: Tensors | None) -> bool:
+    """Whether requests of a kind are the one that the model brings along."""
+    return own is not None and kind.input_file is None and not kind.shapes
+
+
+def _check_types(inputs: list[InputInfo], spec: ModelSpec) -> None:
+    types = {info.name: info for info in inputs}
+    for name, given in spec.dtypes.items():
+        if name not in types:
+            raise UsageError(
+                f"type {given} of {name!r}: the model has no such input; it has "
+                f"{', '.join(types)}{did_you_mean(name, types)}"
+            )
+        wanted = np.dtype(_dtype(types[name])).name
+        if given != wanted:
+            raise UsageError(f"type {given} of input {name!r}: the model wants {wanted}")
+
+
+def _of_kind(
+    inputs: list[InputInfo], kind: RequestKind, rng: np.random.Generator, own: Tensors | None
+) -> list[Tensors]:
     if kind.input_file is not None:
         return [_read(inputs, Path(kind.input_file), kind.origin or "--input")]
-    shapes = settle_shapes(inputs, kind.shapes, kind.origin or "--shape")
+    if own is not None and uses_own(kind, own):
+        return [own, *_shuffled(own, rng)]
+    shapes = settle_shapes(inputs, kind.shapes, kind.origin or "--shape", own)
     return [
         {info.name: _generate(info, shapes[info.name], rng) for info in inputs}
         for _ in range(SAMPLE_COUNT)
     ]
 
 
+def _shuffled(own: Tensors, rng: np.random.Generator) -> list[Tensors]:
+    """Only floats: whole numbers may be places, lengths or classes, whose order has a meaning."""
+    if not any(array.dtype.kind == "f" and array.size > 1 for array in own.values()):
+        return []
+    return [
+        {
+            name: rng.permutation(array.ravel()).reshape(array.shape)
+            if array.dtype.kind == "f"
+            else array
+            for name, array in own.items()
+        }
+        for _ in range(SAMPLE_COUNT - 1)
+    ]
+
+
 def settle_shapes(
-    inputs: list[InputInfo], given: dict[str, list[int]], where: str = "--shape"
+    inputs: list[InputInfo],
+    given: dict[str, list[int]],
+    where: str = "--shape",
+    own: Tensors | None = None,
 ) -> dict[str, tuple[int, ...]]:
     """Return each input's shape in one request; `where` they were given, for complaints.
 
     An open first dimension is the batch: 1 per request. Every other open dimension must be
-    given, unless it bears the name of one that is known already.
+    given, unless it bears the name of one that is known already, or the model's `own` request
+    has it.
 
     Raises:
         UsageError: a given shape contradicts the model, or names no input of it.
@@ -110,13 +169,11 @@ def settle_shapes(
         if info.name in given:
             _learn(info, given[info.name], known, where)
         elif info.shape and isinstance(info.shape[0], str) and info.shape[0] != "?":
-            known.setdefault(info.shape[0], 1)
+            known.setdefault(info.shape[0], 1 if own is None else own[info.name].shape[0])
     shapes: dict[str, tuple[int, ...]] = {}
     unsettled, example = [], []
     for info in inputs:
-        shape: list[int | str] = [_settle(i, d, known) for i, d in enumerate(info.shape)]
-        if info.name in given:
-            shape = [*given[info.name]]
+        shape: list[int | str] = [*given.get(info.name, _settled(info, known, own))]
         shapes[info.name] = tuple(d if isinstance(d, int) else -1 for d in shape)
         if any(isinstance(d, str) for d in shape):
             unsettled.append(f"{info.name} {format_shape(shape)}")
@@ -133,6 +190,14 @@ def _advice(unsettled: list[str], example: list[str], where: str) -> str:
         return f"{where} {text}, for example {' '.join(example)}"
     options = " ".join(f"--shape {shape}" for shape in example)
     return f"{text}, for example {options}, or give real data with --input inputs.npz"
+
+
+def _settled(info: InputInfo, known: dict[str, int], own: Tensors | None) -> list[int | str]:
+    shape = [_settle(axis, dim, known) for axis, dim in enumerate(info.shape)]
+    if own is None:
+        return shape
+    sizes = own[info.name].shape
+    return [size if isinstance(dim, str) else dim for dim, size in zip(shape, sizes, strict=True)]
 
 
 def _settle(axis: int, dim: int | str, known: dict[str, int]) -> int | str:
@@ -172,15 +237,19 @@ def _generate(
     return np.asarray(rng.integers(0, 2, shape), dtype=dtype)
 
 
-def _read(inputs: list[InputInfo], path: Path, where: str) -> Tensors:
-    """Return the arrays of an .npz file; `where` it was given, for complaints."""
+def read_arrays(path: Path, where: str) -> Tensors:
+    """Return the arrays of an .npz file; `where` it was given, for complaints.
+
+    Raises:
+        UsageError: it cannot be read, or holds something else.
+    """
     try:
         with np.load(path, allow_pickle=False) as archive:
             if not isinstance(archive, np.lib.npyio.NpzFile):
                 raise UsageError(
                     f"{where} {path}: holds a single array; save one per input name with np.savez"
                 )
-            arrays: Tensors = {name: archive[name] for name in archive.files}
+            return {name: archive[name] for name in archive.files}
     except UsageError:
         raise
     except OSError as error:
@@ -189,6 +258,10 @@ def _read(inputs: list[InputInfo], path: Path, where: str) -> Tensors:
         raise UsageError(
             f"{where} {path}: is not a readable .npz file of plain arrays (np.savez makes one)"
         ) from None
+
+
+def _read(inputs: list[InputInfo], path: Path, where: str) -> Tensors:
+    arrays = read_arrays(path, where)
     names = [info.name for info in inputs]
     if missing := [name for name in names if name not in arrays]:
         raise UsageError(f"{where} {path}: lacks input {missing[0]!r}; the model has {names}")

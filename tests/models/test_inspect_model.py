@@ -6,6 +6,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from autotune.engine.source import Tensors
 from autotune.errors import ModelError, UsageError
 from autotune.models.inspect_model import inspect_model
 from autotune.models.onnx_model import session_options
@@ -60,6 +61,25 @@ def test_a_known_dimension_settles_others_of_its_name() -> None:
         InputInfo(name="mask", dtype="tensor(int64)", shape=["n", "seq"]),
     ]
     assert settle_shapes(inputs, {"ids": [1, 7]}) == {"ids": (1, 7), "mask": (1, 7)}
+
+
+def test_a_models_own_request_settles_what_is_open_unless_a_shape_is_given() -> None:
+    inputs = [
+        InputInfo(name="ids", dtype="tensor(int64)", shape=["n", "seq"]),
+        InputInfo(name="x", dtype="tensor(float)", shape=["n", "?"]),
+    ]
+    own: Tensors = {
+        "ids": np.ones((2, 7), np.int64),
+        "x": np.arange(10, dtype=np.float32).reshape(2, 5),
+    }
+    assert settle_shapes(inputs, {}, own=own) == {"ids": (2, 7), "x": (2, 5)}
+    assert settle_shapes(inputs, {"ids": [2, 9]}, own=own) == {"ids": (2, 9), "x": (2, 5)}
+    samples = make_samples(inputs, ModelSpec(path="any"), own)
+    assert samples[0] is own
+    for other in samples[1:]:
+        assert (other["ids"] == own["ids"]).all()
+        assert sorted(other["x"].ravel()) == sorted(own["x"].ravel())
+        assert (other["x"] != own["x"]).any()
 
 
 def test_unnamed_dimensions_are_not_taken_for_each_other() -> None:
