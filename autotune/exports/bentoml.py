@@ -10,6 +10,7 @@ that came at once, one worker took 23. uvloop's accepts one at a time, and the w
 """
 
 from autotune.exports.deployment import (
+    IN_PROCESSES,
     IN_SESSION,
     Carried,
     Deployment,
@@ -36,6 +37,7 @@ BENTOML = Exporter(
     proof="run",
     carried={
         "replicas": Carried("setting", "@bentoml.service(workers), a process each"),
+        **IN_PROCESSES,
         **IN_SESSION,
         "max_batch_size": Carried("setting", "@bentoml.api(max_batch_size)"),
         "batch_timeout_ms": Carried(
@@ -44,4 +46,6 @@ BENTOML = Exporter(
     },
     files=_files,
     next_steps=_next_steps,
+    replicas_as="processes",
+    torch=True,
 )

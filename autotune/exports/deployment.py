@@ -4,9 +4,10 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
-from autotune.spec import Record, ServingConfig, Slo
+from autotune.records import InputInfo
+from autotune.spec import RUNTIME_DEFAULT, Provider, Record, ReplicasAs, ServingConfig, Slo
 
 Knob = Literal[
     "replicas",
@@ -16,7 +17,22 @@ Knob = Literal[
     "spinning",
     "max_batch_size",
     "batch_timeout_ms",
+    "replicas_as",
+    "form",
+    "provider",
+    "devices",
+    "overlap",
+    "cuda_graphs",
 ]
+SELDOM: tuple[Knob, ...] = (
+    "replicas_as",
+    "form",
+    "provider",
+    "devices",
+    "overlap",
+    "cuda_graphs",
+)
+"""Knobs of which few configurations have another value than the default."""
 How = Literal["setting", "code", "almost", "no"]
 """The server's own setting; lines of ours that run inside it; nearly; not at all."""
 Proof = Literal["run", "parsed"]
@@ -33,7 +49,7 @@ class Deployment(Record, frozen=True):
     name: str
     """Lower-case letters, digits and dashes: fit for a folder, a URL, pbtxt and Kubernetes."""
     model_path: str
-    """Where the model lies; relative to the exported files unless absolute."""
+    """Where the model lies; relative to the exported files unless absolute. Empty: `function`."""
     model_sha256: str
     config: ServingConfig
     load_rps: float
@@ -48,6 +64,21 @@ class Deployment(Record, frozen=True):
     batchable: bool
     made_by: str
     """Version of autotune, and when it searched: letters, digits and plain punctuation."""
+    runtime: str
+    """What executed the model, and perhaps its version: `torch 2.13.0`."""
+    function: str | None
+    """`package.module:function` that builds it; None: it is a file."""
+    channels_last: bool
+    """Whether torch kept images with their channels last."""
+    inputs: list[InputInfo]
+    """What the model takes."""
+    request_shapes: dict[str, list[int]]
+    """Shape of each input in one request."""
+
+    @property
+    def is_torch(self) -> bool:
+        """Whether torch executes it."""
+        return self.runtime.startswith("torch")
 
     @property
     def threads(self) -> int:
@@ -72,6 +103,12 @@ class Exporter(NamedTuple):
     """File name -> text; a name is made of nothing but `Deployment.name` and fixed parts."""
     next_steps: Callable[[Deployment], list[str]]
     """What to do with the files, a line each."""
+    replicas_as: ReplicasAs | None = None
+    """What replicas are there; None: threads that no interpreter lock can hold back."""
+    torch: bool = False
+    """Whether it can run a torch model."""
+    providers: tuple[Provider, ...] = get_args(Provider)
+    """What it can let execute the model."""
 
 
 def safe_name(text: str) -> str:
@@ -86,7 +123,7 @@ def not_carried(exporter: Exporter, deployment: Deployment) -> list[str]:
     return [
         f"{knob} {_value(deployment.config, knob)}: {carried.by}"
         for knob, carried in exporter.carried.items()
-        if carried.how in ("almost", "no") and _matters(deployment.config, knob)
+        if carried.how in ("almost", "no") and _matters(exporter, deployment, knob)
     ]
 
 
@@ -95,8 +132,9 @@ def _value(config: ServingConfig, knob: Knob) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value).lower()
 
 
-def _matters(config: ServingConfig, knob: Knob) -> bool:
+def _matters(exporter: Exporter, deployment: Deployment, knob: Knob) -> bool:
     """Whether a server that ignores the knob would do something else than was measured."""
+    config = deployment.config
     match knob:
         case "spinning":  # runtimes spin unless told not to
             return config.threads_exist and not config.spinning
@@ -107,7 +145,26 @@ def _matters(config: ServingConfig, knob: Knob) -> bool:
         case "replicas":
             return config.replicas > 1
         case "intra_op_threads":
-            return True
+            return not config.on_gpu
+        case "replicas_as":
+            return _lives_otherwise(exporter, deployment)
+        case "form" | "provider" | "overlap" | "cuda_graphs":
+            return bool(getattr(config, knob) != getattr(RUNTIME_DEFAULT, knob))
+        case "devices":
+            return config.on_gpu and config.devices > 1
+
+
+def _lives_otherwise(exporter: Exporter, deployment: Deployment) -> bool:
+    """Whether replicas share a process where they did not, or do not where it was worth something.
+
+    ONNX Runtime's on a CPU share nothing: it lets go of the interpreter lock while it computes, and
+    each session has its own weights. Processes on a GPU each have a context there, which takes
+    memory, and compute in turn.
+    """
+    config, there = deployment.config, exporter.replicas_as
+    if config.replicas == 1 or there in (None, config.replicas_as):
+        return False
+    return deployment.is_torch or config.on_gpu or there == "threads"
 
 
 def handler(name: str) -> str:
@@ -128,7 +185,18 @@ def knobs_json(deployment: Deployment) -> str:
         "rows_per_request": deployment.rows_per_request,
         **{field: getattr(config, field) for field in config.__struct_fields__},
     }
+    if deployment.is_torch:
+        knobs |= {
+            "function": deployment.function,
+            "channels_last": deployment.channels_last,
+            "inputs": [_input(deployment, one) for one in deployment.inputs],
+        }
     return to_json(knobs)
+
+
+def _input(deployment: Deployment, one: InputInfo) -> dict[str, Any]:
+    shape = deployment.request_shapes[one.name]
+    return {"name": one.name, "dtype": one.dtype, "shape": one.shape, "request": shape}
 
 
 def to_json(value: Any) -> str:
@@ -141,22 +209,56 @@ def runtime_files(deployment: Deployment, *names: str) -> dict[str, str]:
     return {
         "knobs.json": knobs_json(deployment),
         "v2_batches.py": handler("v2_batches.py"),
-        "onnx_model.py": handler("onnx_model.py"),
+        "tuned_model.py": handler("torch_model.py" if deployment.is_torch else "onnx_model.py"),
         **{name: handler(name) for name in names},
     }
 
 
 def placed(deployment: Deployment, folder: str = "this folder") -> list[str]:
-    """Say where the model must lie, where the export does not point at it."""
-    if Path(deployment.model_path).is_absolute():
-        return []
-    return [f"put the model into {folder} as {deployment.model_path}"]
+    """Say where the model must lie, where the export does not point at it, and what it needs."""
+    steps = []
+    if deployment.function is not None:
+        package = deployment.function.partition(":")[0]
+        steps.append(f"see that python finds {package} where the server runs, or in {folder}")
+    elif not Path(deployment.model_path).is_absolute():
+        steps.append(f"put the model into {folder} as {deployment.model_path}")
+    if deployment.config.form == "exported":
+        steps.append(f"python tuned_model.py in {folder}: it compiles the model, once")
+    if deployment.config.provider != "cpu":
+        steps.append(
+            f"install {runtime_package(deployment)} for the server, a build that has the provider "
+            f"{deployment.config.provider}"
+        )
+    return steps
 
+
+def runtime_package(deployment: Deployment) -> str:
+    """Return the package with which python executes the model."""
+    if deployment.is_torch:
+        return "torch"
+    if deployment.config.on_gpu:
+        return "onnxruntime-gpu"
+    return "onnxruntime-openvino" if deployment.config.provider == "openvino" else "onnxruntime"
+
+
+_BY_US = Carried("code", "set by tuned_model.py when it opens the model")
 
 IN_SESSION: dict[Knob, Carried] = {
-    "intra_op_threads": Carried("code", "set on the session by onnx_model.py"),
-    "inter_op_threads": Carried("code", "set on the session by onnx_model.py"),
-    "execution_mode": Carried("code", "set on the session by onnx_model.py"),
-    "spinning": Carried("code", "set on the session by onnx_model.py"),
+    "intra_op_threads": _BY_US,
+    "inter_op_threads": _BY_US,
+    "execution_mode": _BY_US,
+    "spinning": _BY_US,
+    "form": _BY_US,
+    "provider": _BY_US,
+    "devices": Carried(
+        "no", "all replicas use the first GPU: start a server for each, with CUDA_VISIBLE_DEVICES"
+    ),
+    "overlap": Carried("no", "a replica copies a batch and then computes it"),
+    "cuda_graphs": Carried("no", "batches are launched kernel by kernel"),
 }
 """What every server carries that lets us open the session."""
+
+IN_PROCESSES: dict[Knob, Carried] = {
+    "replicas_as": Carried("almost", "each is a process, with a model and a runtime of its own"),
+}
+"""Of servers that start a process for each replica."""

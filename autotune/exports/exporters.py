@@ -89,7 +89,21 @@ def export(name: str, deployment: Deployment) -> Export:
     """Return a configuration in the words of a server.
 
     Raises:
-        UsageError: there is no server of this name.
+        UsageError: there is no server of this name, or it cannot run the model as it was tuned.
     """
     one = exporter(name)
+    _demand_fit(one, deployment)
     return Export(one.files(deployment), not_carried(one, deployment), one.next_steps(deployment))
+
+
+def _demand_fit(one: Exporter, deployment: Deployment) -> None:
+    provider = deployment.config.provider
+    if deployment.is_torch and not one.torch:
+        fit = [name for name, other in EXPORTERS.items() if other.torch]
+        what = "a torch model"
+    elif provider not in one.providers:
+        fit = [name for name, other in EXPORTERS.items() if provider in other.providers]
+        what = f"the model with {provider}, as it was tuned"
+    else:
+        return
+    raise UsageError(f"{one.title} cannot run {what}: export it to one of {', '.join(fit)}")

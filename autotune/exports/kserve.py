@@ -25,6 +25,8 @@ def _yaml(deployment: Deployment) -> str:
     resources = {"cpu": f'"{cores}"'}
     if deployment.memory_mib is not None:
         resources["memory"] = f"{math.ceil(deployment.memory_mib) + _SERVER_MIB}Mi"
+    if deployment.config.on_gpu:
+        resources["nvidia.com/gpu"] = f'"{deployment.config.devices}"'
     amounts = "".join(f"          {name}: {amount}\n" for name, amount in resources.items())
     return (
         f"# {deployment.made_by}\n"
@@ -67,4 +69,5 @@ KSERVE = Exporter(
     },
     files=_files,
     next_steps=_next_steps,
+    providers=TRITON.providers,
 )

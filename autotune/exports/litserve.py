@@ -1,6 +1,7 @@
 """LitServe: a Python file that starts it. Source: litserve 0.2, `LitServer` and `LitAPI`."""
 
 from autotune.exports.deployment import (
+    IN_PROCESSES,
     IN_SESSION,
     Carried,
     Deployment,
@@ -23,10 +24,13 @@ LITSERVE = Exporter(
     proof="run",
     carried={
         "replicas": Carried("setting", "LitServer(workers_per_device), a process each"),
+        **IN_PROCESSES,
         **IN_SESSION,
         "max_batch_size": Carried("setting", "LitAPI(max_batch_size)"),
         "batch_timeout_ms": Carried("setting", "LitAPI(batch_timeout), in seconds"),
     },
     files=_files,
     next_steps=_next_steps,
+    replicas_as="processes",
+    torch=True,
 )

@@ -6,12 +6,14 @@ turn, whether one is free or not, and joins what it finds: it takes requests to 
 """
 
 from autotune.exports.deployment import (
+    IN_PROCESSES,
     IN_SESSION,
     Carried,
     Deployment,
     Exporter,
     placed,
     runtime_files,
+    runtime_package,
     to_json,
 )
 
@@ -37,9 +39,10 @@ def _files(deployment: Deployment) -> dict[str, str]:
 
 
 def _next_steps(deployment: Deployment) -> list[str]:
+    runtime = runtime_package(deployment)
     return [
         *placed(deployment),
-        'pip install mlserver onnxruntime "uvloop<0.22": with a later uvloop no worker starts',
+        f'pip install mlserver {runtime} "uvloop<0.22": with a later uvloop no worker starts',
         "mlserver start THIS_FOLDER",
     ]
 
@@ -49,6 +52,7 @@ MLSERVER = Exporter(
     proof="run",
     carried={
         "replicas": Carried("setting", "settings.json: parallel_workers, a process each"),
+        **IN_PROCESSES,
         **IN_SESSION,
         "max_batch_size": Carried(
             "setting", "model-settings.json: max_batch_size, of requests that have one shape"
@@ -60,4 +64,6 @@ MLSERVER = Exporter(
     },
     files=_files,
     next_steps=_next_steps,
+    replicas_as="processes",
+    torch=True,
 )

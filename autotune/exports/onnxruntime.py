@@ -5,12 +5,14 @@ The runtime reads no environment variable for its threads: the snippet does.
 """
 
 from autotune.exports.deployment import (
+    IN_SESSION,
     Carried,
     Deployment,
     Exporter,
     placed,
     runtime_files,
 )
+from autotune.spec import ServingConfig
 
 _SNIPPET = '''\
 """ONNX Runtime's options for one replica, for up to {load_rps} requests/s.
@@ -48,23 +50,32 @@ def _files(deployment: Deployment) -> dict[str, str]:
 
 def _snippet(deployment: Deployment) -> str:
     config = deployment.config
+    threads, spinning = _pool(config)
     return _SNIPPET.format(
         load_rps=f"{deployment.load_rps:g}",
-        intra_op_threads=config.intra_op_threads,
+        intra_op_threads=threads,
         inter_op_threads=config.inter_op_threads,
         execution_mode=config.execution_mode,
-        spinning=int(config.spinning),
+        spinning=int(spinning),
     )
+
+
+def _pool(config: ServingConfig) -> tuple[int, bool]:
+    """Return ONNX Runtime's own threads, and whether they spin, beside those of a provider."""
+    if config.provider in ("xnnpack", "dnnl"):
+        return 1, False
+    return config.intra_op_threads, config.spinning
 
 
 def _environment(deployment: Deployment) -> str:
     config = deployment.config
+    threads, spinning = _pool(config)
     values = {
         "AUTOTUNE_REPLICAS": config.replicas,
-        "AUTOTUNE_INTRA_OP_THREADS": config.intra_op_threads,
+        "AUTOTUNE_INTRA_OP_THREADS": threads,
         "AUTOTUNE_INTER_OP_THREADS": config.inter_op_threads,
         "AUTOTUNE_EXECUTION_MODE": config.execution_mode,
-        "AUTOTUNE_SPINNING": int(config.spinning),
+        "AUTOTUNE_SPINNING": int(spinning),
         "AUTOTUNE_MAX_BATCH_SIZE": config.max_batch_size,
         "AUTOTUNE_BATCH_TIMEOUT_MS": f"{config.batch_timeout_ms:g}",
     }
@@ -84,6 +95,9 @@ ONNXRUNTIME = Exporter(
     title="ONNX Runtime in your own program",
     proof="run",
     carried={
+        **IN_SESSION,
+        "replicas_as": Carried("almost", "http_server.py keeps them as threads of one process"),
+        "provider": Carried("code", "tuned_model.providers(), for InferenceSession(providers=...)"),
         "replicas": Carried("code", "that many sessions, in http_server.py; yours to open"),
         "intra_op_threads": Carried("setting", "SessionOptions.intra_op_num_threads"),
         "inter_op_threads": Carried("setting", "SessionOptions.inter_op_num_threads"),
@@ -98,4 +112,5 @@ ONNXRUNTIME = Exporter(
     },
     files=_files,
     next_steps=_next_steps,
+    replicas_as="threads",
 )

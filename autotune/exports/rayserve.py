@@ -11,6 +11,7 @@ of one request. The handler therefore keeps Ray's event loop while it executes.
 import json
 
 from autotune.exports.deployment import (
+    IN_PROCESSES,
     IN_SESSION,
     Carried,
     Deployment,
@@ -61,10 +62,13 @@ RAYSERVE = Exporter(
     proof="run",
     carried={
         "replicas": Carried("setting", "num_replicas, a process each"),
+        **IN_PROCESSES,
         **IN_SESSION,
         "max_batch_size": Carried("setting", "user_config -> set_max_batch_size"),
         "batch_timeout_ms": Carried("setting", "user_config -> set_batch_wait_timeout_s"),
     },
     files=_files,
     next_steps=_next_steps,
+    replicas_as="processes",
+    torch=True,
 )

@@ -7,15 +7,18 @@ first request on. Of its own, the server holds 100 requests and takes bodies of 
 
 import math
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 
 from autotune.exports.deployment import (
+    IN_PROCESSES,
     IN_SESSION,
     Carried,
     Deployment,
     Exporter,
     placed,
     runtime_files,
+    runtime_package,
 )
 
 _CONFIG = """\
@@ -27,10 +30,10 @@ max_response_size=1000000000
 """
 
 
-def archiver_command(name: str, model_path: str) -> list[str]:
-    """Return what packs the exported files, and the model where it lies beside them."""
-    packed = ["onnx_model.py", "v2_batches.py", "knobs.json"]
-    if not Path(model_path).is_absolute():
+def archiver_command(name: str, model_path: str, more: Sequence[str] = ()) -> list[str]:
+    """Return what packs the exported files, more of them, and the model if it lies beside them."""
+    packed = ["tuned_model.py", "v2_batches.py", "knobs.json", *more]
+    if model_path and not Path(model_path).is_absolute():
         packed.append(model_path)
     options = {
         "--model-name": name,
@@ -60,10 +63,12 @@ def _files(deployment: Deployment) -> dict[str, str]:
 
 
 def _next_steps(deployment: Deployment) -> list[str]:
+    onnx = "" if deployment.is_torch else f" {runtime_package(deployment)}"
+    more = ["compiled.pt2"] if deployment.config.form == "exported" else []
     return [
         *placed(deployment),
-        "pip install torchserve torch-model-archiver torch pyyaml onnxruntime, beside Java 17",
-        shlex.join(archiver_command(deployment.name, deployment.model_path)),
+        f"pip install torchserve torch-model-archiver torch pyyaml{onnx}, beside Java 17",
+        shlex.join(archiver_command(deployment.name, deployment.model_path, more)),
         f"torchserve --foreground --model-store . --models {deployment.name}.mar "
         "--ts-config config.properties",
     ]
@@ -74,10 +79,13 @@ TORCHSERVE = Exporter(
     proof="run",
     carried={
         "replicas": Carried("setting", "minWorkers and maxWorkers, a process each"),
+        **IN_PROCESSES,
         **IN_SESSION,
         "max_batch_size": Carried("setting", "batchSize"),
         "batch_timeout_ms": Carried("almost", "maxBatchDelay counts whole milliseconds, from 1"),
     },
     files=_files,
     next_steps=_next_steps,
+    replicas_as="processes",
+    torch=True,
 )

@@ -10,6 +10,7 @@ answers float16 as binary data only, not as JSON.
 """
 
 from autotune.exports.deployment import (
+    IN_PROCESSES,
     IN_SESSION,
     Carried,
     Deployment,
@@ -17,7 +18,9 @@ from autotune.exports.deployment import (
     Knob,
     placed,
     runtime_files,
+    runtime_package,
 )
+from autotune.spec import ServingConfig
 
 _US_PER_MS = 1000
 
@@ -31,12 +34,24 @@ def config_pbtxt(deployment: Deployment, backend: str) -> str:
         f'name: "{deployment.name}"',
         f'backend: "{backend}"',
         f"max_batch_size: {rows}",
-        f"instance_group [ {{ count: {config.replicas} kind: KIND_CPU }} ]",
+        f"instance_group [ {', '.join(_instances(config, backend))} ]",
     ]
     if config.max_batch_size > 1:
         delay_us = round(_US_PER_MS * config.batch_timeout_ms)
         lines.append(f"dynamic_batching {{ max_queue_delay_microseconds: {delay_us} }}")
     return "\n".join(lines) + "\n"
+
+
+def _instances(config: ServingConfig, backend: str) -> list[str]:
+    """Return the groups of instances; the Python backend puts its model where it likes."""
+    if not config.on_gpu or backend == "python":
+        return [f"{{ count: {config.replicas} kind: KIND_CPU }}"]
+    on_each = [len(range(gpu, config.replicas, config.devices)) for gpu in range(config.devices)]
+    return [
+        f"{{ count: {count} kind: KIND_GPU gpus: [ {gpu} ] }}"
+        for gpu, count in enumerate(on_each)
+        if count
+    ]
 
 
 def _parameters(deployment: Deployment) -> str:
@@ -54,7 +69,15 @@ def _parameters(deployment: Deployment) -> str:
 
 def onnxruntime_backend_pbtxt(deployment: Deployment) -> str:
     """Return the configuration for the ONNX Runtime backend."""
-    return config_pbtxt(deployment, "onnxruntime") + _parameters(deployment)
+    common = config_pbtxt(deployment, "onnxruntime")
+    return common + _parameters(deployment) + _accelerator(deployment)
+
+
+def _accelerator(deployment: Deployment) -> str:
+    if deployment.config.provider != "tensorrt":
+        return ""
+    accelerator = 'gpu_execution_accelerator [ { name: "tensorrt" } ]'
+    return f"optimization {{ execution_accelerators {{ {accelerator} }} }}\n"
 
 
 def _files(deployment: Deployment) -> dict[str, str]:
@@ -80,7 +103,8 @@ def _next_steps(deployment: Deployment) -> list[str]:
 def _python_next_steps(deployment: Deployment) -> list[str]:
     return [
         *placed(deployment, f"{deployment.name}/1/"),
-        "tritonserver --model-repository=THIS_FOLDER, with numpy and onnxruntime for its python3",
+        "tritonserver --model-repository=THIS_FOLDER, with numpy and "
+        f"{runtime_package(deployment)} for its python3",
     ]
 
 
@@ -101,9 +125,16 @@ TRITON = Exporter(
             "no", "the backend has no key for it, so idle threads spin, as is the runtime's default"
         ),
         **_SCHEDULER,
+        "replicas_as": Carried("setting", "threads of the server, without an interpreter lock"),
+        "form": Carried("no", "it takes ONNX models only"),
+        "provider": Carried("setting", "KIND_GPU, and execution_accelerators for TensorRT"),
+        "devices": Carried("setting", "a group of instances for each GPU"),
+        "overlap": Carried("no", "the backend copies a batch and then computes it"),
+        "cuda_graphs": Carried("no", "the backend launches batches kernel by kernel"),
     },
     files=_files,
     next_steps=_next_steps,
+    providers=("cpu", "cuda", "tensorrt"),
 )
 
 TRITON_PYTHON = Exporter(
@@ -111,9 +142,12 @@ TRITON_PYTHON = Exporter(
     proof="run",
     carried={
         "replicas": Carried("setting", "instance_group.count, a process each"),
+        **IN_PROCESSES,
         **IN_SESSION,
         **_SCHEDULER,
     },
     files=_python_files,
     next_steps=_python_next_steps,
+    replicas_as="processes",
+    torch=True,
 )

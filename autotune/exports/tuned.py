@@ -9,6 +9,9 @@ from autotune.exports.deployment import Deployment, safe_name
 
 MODEL_FILE = "model.onnx"
 """Where handlers look for the model, beside themselves, where nobody said where it lies."""
+TORCH_FILE = "model.pt2"
+"""Likewise for a torch model, whose content tells what it is."""
+_SUFFIXES = (".onnx", ".ort", ".pt2", ".pth", ".pt", ".ts")
 
 
 def entry_to_deploy(tuned: TunedFile) -> PolicyEntry:
@@ -48,7 +51,7 @@ def deployment_of(tuned: TunedFile, entry: PolicyEntry, model_path: Path | None)
     rows = shapes[0][0] if tuned.model.batchable and shapes and shapes[0] else 1
     return Deployment(
         name=safe_name(_plain_name(tuned.model.name)),
-        model_path=str(model_path.absolute()) if model_path is not None else MODEL_FILE,
+        model_path=_place(tuned, model_path),
         model_sha256=tuned.model.sha256,
         config=entry.config,
         load_rps=entry.load_rps,
@@ -58,11 +61,26 @@ def deployment_of(tuned: TunedFile, entry: PolicyEntry, model_path: Path | None)
         rows_per_request=rows,
         batchable=tuned.model.batchable,
         made_by=f"autotune, model sha256 {tuned.model.sha256[:12]}",
+        runtime=tuned.runtime,
+        function=tuned.model.function,
+        channels_last=tuned.model.channels_last,
+        inputs=tuned.model.inputs,
+        request_shapes=tuned.model.request_shapes,
     )
+
+
+def _place(tuned: TunedFile, model_path: Path | None) -> str:
+    """Return where a server finds the model; a function is found by its name."""
+    if tuned.model.function is not None:
+        return ""
+    if model_path is not None:
+        return str(model_path.absolute())
+    return TORCH_FILE if tuned.runtime.startswith("torch") else MODEL_FILE
 
 
 def _plain_name(name: str) -> str:
     """`models/a.onnx` is `a`, `package:` is `package`, `package:part/b.onnx` is `b`."""
     last = name.rstrip(":/").replace("\\", "/").rpartition("/")[2]
     last = last.rpartition(":")[2] or last
-    return last.removesuffix(".onnx").removesuffix(".ort")
+    suffix = next((one for one in _SUFFIXES if last.endswith(one)), "")
+    return last.removesuffix(suffix)

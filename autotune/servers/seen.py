@@ -5,11 +5,11 @@ from typing import Any, Literal
 
 import numpy as np
 
-from autotune.exports.deployment import Exporter, Knob
+from autotune.exports.deployment import SELDOM, Exporter, Knob
 from autotune.outcome import Samples
 from autotune.records import Percentile, SloVerdict, Summary
 from autotune.servers.drive import Driven
-from autotune.spec import Record, ServingConfig, Slo
+from autotune.spec import RUNTIME_DEFAULT, Record, ServingConfig, Slo
 from autotune.stats.percentiles import percentile_interval
 from autotune.stats.sequential import decide_once, evidence
 from autotune.stats.summary import CONFIDENCE, SLO_VERDICTS, as_record, mean_batch
@@ -160,6 +160,8 @@ def look_at_knobs(
     }
     found = []
     for knob, carried in exporter.carried.items():
+        if knob in SELDOM and getattr(config, knob) == getattr(RUNTIME_DEFAULT, knob):
+            continue
         asked = f"{getattr(config, knob)}".lower()
         seen, effect = looks.get(knob, (carried.by, "not seen"))
         if carried.how == "no":

@@ -16,9 +16,10 @@ from tritonclient.grpc import model_config_pb2
 
 from autotune import config_file
 from autotune.errors import UsageError
-from autotune.exports.deployment import Deployment, safe_name
+from autotune.exports.deployment import Deployment, not_carried, safe_name
 from autotune.exports.exporters import EXPORTERS, export
 from autotune.exports.tuned import deployment_of, entry_to_deploy
+from autotune.records import InputInfo
 from autotune.spec import ServingConfig, Slo
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "export"
@@ -45,10 +46,27 @@ DEPLOYMENT = Deployment(
     rows_per_request=1,
     batchable=True,
     made_by="autotune, model sha256 0123456789ab",
+    runtime="onnxruntime 1.32.0",
+    function=None,
+    channels_last=True,
+    inputs=[InputInfo(name="x", dtype="tensor(float)", shape=["batch", 3, 8, 8])],
+    request_shapes={"x": [1, 3, 8, 8]},
 )
 SINGLE = msgspec.structs.replace(
     DEPLOYMENT, config=ServingConfig(replicas=2, intra_op_threads=1, spinning=False)
 )
+
+ON_GPU = msgspec.structs.replace(
+    DEPLOYMENT,
+    config=ServingConfig(replicas=3, provider="cuda", devices=2, overlap=True, cuda_graphs=True),
+)
+TORCH = msgspec.structs.replace(
+    DEPLOYMENT,
+    model_path="model.pt2",
+    runtime="torch 2.13.0",
+    config=ServingConfig(replicas=2, intra_op_threads=1, form="exported", max_batch_size=4),
+)
+RUN_TORCH = [name for name, one in EXPORTERS.items() if one.torch]
 
 NASTY = [
     'quote" } parameters { key: "x',
@@ -90,7 +108,16 @@ def test_every_knob_is_carried_or_said_not_to_be(name: str) -> None:
     one = EXPORTERS[name]
     assert set(one.carried) == set(ServingConfig.__struct_fields__)
     lost = {knob for knob, carried in one.carried.items() if carried.how in ("no", "almost")}
-    said = {line.split()[0] for line in export(name, DEPLOYMENT).not_carried}
+    apart = msgspec.structs.replace(BATCHING, replicas_as="processes", provider="openvino")
+    several = [
+        DEPLOYMENT,
+        ON_GPU,
+        msgspec.structs.replace(DEPLOYMENT, config=apart),
+        msgspec.structs.replace(TORCH, runtime="onnxruntime"),
+        TORCH,
+    ]
+    # `export` refuses some of them; what would be lost is asked of those all the same.
+    said = {line.split()[0] for deployment in several for line in not_carried(one, deployment)}
     assert said == lost
 
 
@@ -99,6 +126,81 @@ def test_what_makes_no_difference_is_not_said_to_be_lost() -> None:
     deployment = msgspec.structs.replace(DEPLOYMENT, config=plain)
     for name in ("onnxruntime", "triton", "bentoml", "mlserver", "torchserve", "openvino"):
         assert export(name, deployment).not_carried == []
+
+
+def test_replicas_that_share_nothing_may_be_processes_without_a_word() -> None:
+    single = {
+        name: [line.split()[0] for line in export(name, SINGLE).not_carried] for name in EXPORTERS
+    }
+    assert single["litserve"] == single["torchserve"] == []
+    for deployment, server in ((TORCH, "litserve"), (ON_GPU, "bentoml")):
+        assert "replicas_as threads: each is a process, with a model and a runtime of its own" in (
+            export(server, deployment).not_carried
+        )
+        processes = msgspec.structs.replace(deployment.config, replicas_as="processes")
+        apart = msgspec.structs.replace(deployment, config=processes)
+        assert not [one for one in export(server, apart).not_carried if "replicas_as" in one]
+
+
+@pytest.mark.parametrize("name", EXPORTERS)
+def test_what_cannot_run_torch_says_who_can(name: str) -> None:
+    if name in RUN_TORCH:
+        assert "import torch" in next(
+            text for path, text in export(name, TORCH).files.items() if "tuned_model.py" in path
+        )
+        return
+    with pytest.raises(UsageError, match=r"cannot run a torch model: export .*litserve"):
+        export(name, TORCH)
+
+
+def test_what_cannot_have_a_provider_says_who_can() -> None:
+    config = ServingConfig(provider="openvino", intra_op_threads=2)
+    deployment = msgspec.structs.replace(DEPLOYMENT, config=config)
+    for name in ("triton", "kserve", "tfserving"):
+        with pytest.raises(UsageError, match=r"cannot run the model with openvino, .*litserve"):
+            export(name, deployment)
+    assert export("openvino", deployment).not_carried == []
+    exported = export("mlserver", deployment)
+    assert any("onnxruntime-openvino" in step for step in exported.next_steps)
+    assert json.loads(exported.files["knobs.json"])["provider"] == "openvino"
+
+
+def test_a_torch_model_brings_what_its_handler_must_know() -> None:
+    exported = export("litserve", TORCH)
+    knobs = json.loads(exported.files["knobs.json"])
+    assert (knobs["function"], knobs["channels_last"], knobs["form"]) == (None, True, "exported")
+    assert knobs["inputs"] == [
+        {
+            "name": "x",
+            "dtype": "tensor(float)",
+            "shape": ["batch", 3, 8, 8],
+            "request": [1, 3, 8, 8],
+        }
+    ]
+    assert any(step.startswith("python tuned_model.py") for step in exported.next_steps)
+    archiver = next(
+        one
+        for one in export("torchserve", TORCH).next_steps
+        if one.startswith("torch-model-archiver")
+    )
+    assert "tuned_model.py,v2_batches.py,knobs.json,compiled.pt2,model.pt2" in archiver
+    function = msgspec.structs.replace(TORCH, model_path="", function="shop.models:ranker")
+    steps = export("litserve", function).next_steps
+    assert steps[0] == "see that python finds shop.models where the server runs, or in this folder"
+
+
+def test_triton_spreads_instances_over_gpus() -> None:
+    config = pbtxt(export("triton", ON_GPU).files["a-model/config.pbtxt"])
+    assert [(one.count, one.kind, list(one.gpus)) for one in config.instance_group] == [
+        (2, 1, [0]),
+        (1, 1, [1]),
+    ]
+    fast = msgspec.structs.replace(ON_GPU, config=ServingConfig(provider="tensorrt"))
+    accelerated = pbtxt(export("triton", fast).files["a-model/config.pbtxt"])
+    (one,) = accelerated.optimization.execution_accelerators.gpu_execution_accelerator
+    assert one.name == "tensorrt"
+    service = yaml.safe_load(export("kserve", ON_GPU).files["inference_service.yaml"])
+    assert service["spec"]["predictor"]["model"]["resources"]["limits"]["nvidia.com/gpu"] == "2"
 
 
 def test_triton_reads_the_configuration_as_meant() -> None:
@@ -213,7 +315,7 @@ def test_names_and_paths_meant_to_break_out_stay_data(name: str, text: str) -> N
 
 
 def test_a_file_becomes_a_deployment_of_its_recommended_configuration() -> None:
-    tuned = config_file.read(GOLDEN.with_name("v5.autotune.json"))
+    tuned = config_file.read(GOLDEN.with_name("v6.autotune.json"))
     entry = entry_to_deploy(tuned)
     deployment = deployment_of(tuned, entry, None)
     assert deployment.config == tuned.recommended
@@ -221,6 +323,17 @@ def test_a_file_becomes_a_deployment_of_its_recommended_configuration() -> None:
     assert deployment.name == "magika"
     assert deployment.model_path == "model.onnx"
     assert deployment_of(tuned, entry, Path("/models/a.onnx")).model_path == "/models/a.onnx"
+
+
+def test_a_torch_file_becomes_a_deployment_of_torch() -> None:
+    tuned = config_file.read(GOLDEN.with_name("v6.autotune.json"))
+    entry = entry_to_deploy(tuned)
+    torch = msgspec.structs.replace(tuned, runtime="torch 2.13.0")
+    deployment = deployment_of(torch, entry, None)
+    assert (deployment.is_torch, deployment.model_path) == (True, "model.pt2")
+    model = msgspec.structs.replace(tuned.model, name="shop.models:ranker", function="shop:ranker")
+    function = deployment_of(msgspec.structs.replace(torch, model=model), entry, Path("/a/shop.py"))
+    assert (function.name, function.model_path) == ("ranker", "")
 
 
 def test_an_unknown_server_is_refused_with_those_there_are() -> None:

@@ -1,6 +1,6 @@
 """The tuned model behind BentoML: `bentoml serve bento_service:TunedModel --port 3000`.
 
-Written by `autotune export`. Needs bentoml and uvloop beside onnx_model.py's packages. A body is a
+Written by `autotune export`. Needs bentoml and uvloop beside tuned_model.py's packages. A body is a
 JSON list of requests, and so is the answer: BentoML joins the lists of its clients into batches.
 """
 
@@ -10,7 +10,7 @@ from typing import Any
 
 import bentoml
 import uvloop as uvloop  # used where installed; else one worker takes nearly all connections
-from onnx_model import KNOBS, Replica
+from tuned_model import KNOBS, Replica
 
 LONGEST_MS = 60_000
 """Of a whole request: what BentoML's batcher expects to take longer it answers with 503."""

@@ -1,7 +1,7 @@
 """The tuned model behind Python's own HTTP server: `python http_server.py --port 8000`.
 
 Written by `autotune export`. It joins no requests: each goes to a free replica, or waits for one.
-Needs the packages of onnx_model.py, or those of openvino_model.py with `--runtime openvino`.
+Needs the packages of tuned_model.py, or those of openvino_model.py with `--runtime openvino`.
 """
 
 import argparse
@@ -26,9 +26,9 @@ def replicas(runtime: str) -> list[Batches]:
         import openvino_model
 
         return list(openvino_model.replicas())
-    import onnx_model
+    import tuned_model
 
-    return [onnx_model.Replica() for _ in range(KNOBS["replicas"])]
+    return [tuned_model.Replica() for _ in range(KNOBS["replicas"])]
 
 
 def infer(arrays: Tensors) -> dict[str, Any]:

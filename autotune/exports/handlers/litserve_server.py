@@ -1,13 +1,13 @@
 """The tuned model behind LitServe: `python litserve_server.py --port 8000`.
 
-Written by `autotune export`. Needs litserve beside onnx_model.py's packages.
+Written by `autotune export`. Needs litserve beside tuned_model.py's packages.
 """
 
 import argparse
 from typing import Any
 
 import litserve
-from onnx_model import KNOBS, Replica
+from tuned_model import KNOBS, Replica
 
 
 class TunedModel(litserve.LitAPI):

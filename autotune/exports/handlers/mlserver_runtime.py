@@ -1,13 +1,13 @@
 """The tuned model behind MLServer: `model-settings.json` names `mlserver_runtime.TunedModel`.
 
-Written by `autotune export`. Needs mlserver beside onnx_model.py's packages.
+Written by `autotune export`. Needs mlserver beside tuned_model.py's packages.
 """
 
 from typing import Any
 
 from mlserver import MLModel
 from mlserver.types import InferenceRequest, InferenceResponse, Parameters, ResponseOutput
-from onnx_model import KNOBS, Replica
+from tuned_model import KNOBS, Replica
 
 
 class TunedModel(MLModel):

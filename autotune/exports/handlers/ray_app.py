@@ -1,16 +1,16 @@
 """The tuned model behind Ray Serve: `serve run serve_config.yaml`.
 
-Written by `autotune export`. Needs ray[serve] beside onnx_model.py's packages. GET instead of POST
+Written by `autotune export`. Needs ray[serve] beside tuned_model.py's packages. GET instead of POST
 tells whether all replicas run: 200 or 503.
 """
 
 import asyncio
 from typing import Any
 
-from onnx_model import Replica
 from ray import serve
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
+from tuned_model import Replica
 
 
 @serve.deployment

@@ -1,14 +1,14 @@
 """The tuned model behind TorchServe: the handler that `torch-model-archiver` packs.
 
-Written by `autotune export`. Needs onnx_model.py's packages beside TorchServe's own.
+Written by `autotune export`. Needs tuned_model.py's packages beside TorchServe's own.
 """
 
 import json
 from pathlib import Path
 from typing import Any
 
-from onnx_model import KNOBS, Replica
 from ts.context import Context
+from tuned_model import KNOBS, Replica
 
 
 class TunedModel:

@@ -1,4 +1,4 @@
-"""The tuned model in Triton's Python backend: model.py, beside onnx_model.py.
+"""The tuned model in Triton's Python backend: model.py, beside tuned_model.py.
 
 Written by `autotune export`. Triton joins the requests, each instance is a process with one
 replica. Where AUTOTUNE_SEEN is in the server's environment, each answer has one more output,
@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 import triton_python_backend_utils as pb_utils
-from onnx_model import Replica
-from v2_batches import Seen, Tensors
+from tuned_model import Replica
+from v2_batches import Declared, Seen, Tensors
 
 SEEN = "autotune_seen"
 
@@ -40,11 +40,11 @@ class TritonPythonModel:
     @staticmethod
     def auto_complete_config(auto_complete_model_config: Any) -> Any:
         """Say which inputs and outputs the model has; Triton asks in a process of its own."""
-        session = Replica().session
+        inputs, outputs = Replica().declared()
         batched = auto_complete_model_config.as_dict()["max_batch_size"] > 0
-        for one in session.get_inputs():
+        for one in inputs:
             auto_complete_model_config.add_input(_declared(one, batched))
-        for one in session.get_outputs():
+        for one in outputs:
             auto_complete_model_config.add_output(_declared(one, batched))
         if "AUTOTUNE_SEEN" in os.environ:
             seen = {"name": SEEN, "data_type": "TYPE_STRING", "dims": [1]}
@@ -72,10 +72,10 @@ class TritonPythonModel:
         return pb_utils.InferenceResponse(tensors)
 
 
-def _declared(one: Any, batched: bool) -> dict[str, Any]:
+def _declared(one: Declared, batched: bool) -> dict[str, Any]:
     """Return an input or output in Triton's words, which leave the batch out."""
     dims = [size if isinstance(size, int) else -1 for size in one.shape]
-    return {"name": one.name, "data_type": _TYPES[one.type], "dims": dims[batched:]}
+    return {"name": one.name, "data_type": _TYPES[one.dtype], "dims": dims[batched:]}
 
 
 def _array(request: Any, name: str) -> np.ndarray[Any, np.dtype[Any]]:

@@ -9,7 +9,7 @@ import json
 import os
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -35,6 +35,16 @@ _NAMES = {np.dtype(dtype): name for name, dtype in _DTYPES.items()}
 
 Tensors = dict[str, np.ndarray[Any, np.dtype[Any]]]
 Seen = dict[str, Any]
+
+
+class Declared(NamedTuple):
+    """An input or output of the model."""
+
+    name: str
+    dtype: str
+    """In ONNX Runtime's words: `tensor(float)`."""
+    shape: list[Any]
+    """An open dimension is no number."""
 
 
 class Batches:
