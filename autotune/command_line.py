@@ -15,11 +15,19 @@ def knob_options(config: ServingConfig) -> list[str]:
         ("--inter-op-threads", config.inter_op_threads),
         ("--execution-mode", config.execution_mode),
         ("--max-batch-size", config.max_batch_size),
+        ("--replicas-as", config.replicas_as),
+        ("--form", config.form),
+        ("--provider", config.provider),
+        ("--devices", config.devices),
     ):
         if value != getattr(RUNTIME_DEFAULT, name.removeprefix("--").replace("-", "_")):
             options += [name, str(value)]
-    if not config.spinning:
-        options.append("--no-spinning")
+    for option, holds in (
+        ("--no-spinning", not config.spinning),
+        ("--overlap", config.overlap),
+        ("--cuda-graphs", config.cuda_graphs),
+    ):
+        options += [option] if holds else []
     if config.batch_timeout_ms:
         options += ["--batch-timeout", f"{config.batch_timeout_ms!r}ms"]
     return options

@@ -10,6 +10,8 @@ Format history:
         of numbers are part of the schema
     5   what `autotune report` draws: how latencies of the finalists spread, predictions over load
         and of every point, when each trial ended, and how to repeat it
+    6   what executes the model: providers, forms of a torch model, replicas as processes, GPUs; who
+        executes which share of its nodes, compile time, and copies to and from a GPU
 
 Older versions are read (`autotune/upgrade.py`): what they did not record is null.
 """
@@ -24,12 +26,21 @@ import msgspec
 
 from autotune.errors import ConfigFileError, UsageError, did_you_mean_file
 from autotune.probes.machine import Machine
-from autotune.records import Curve, Failed, Finalist, Gain, InputInfo, LatticeMap, Summary
+from autotune.records import (
+    Curve,
+    Failed,
+    Finalist,
+    Gain,
+    InputInfo,
+    LatticeMap,
+    Placement,
+    Summary,
+)
 from autotune.spec import Objective, PositiveMs, PositiveRps, Record, ServingConfig, Slo
 from autotune.upgrade import upgrade
 
-SCHEMA_VERSION = 5
-SCHEMA_PATH = Path(__file__).parent / "schema" / "autotune-v5.schema.json"
+SCHEMA_VERSION = 6
+SCHEMA_PATH = Path(__file__).parent / "schema" / "autotune-v6.schema.json"
 
 Status = Literal["complete", "slo_not_met", "interrupted"]
 Phase = Literal["search", "confirm"]
@@ -43,6 +54,10 @@ class ModelIdentity(Record, frozen=True):
     name: str
     """As the person named it."""
     sha256: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
+    function: str | None
+    """`package.module:function` that builds it, whose source is hashed; None: a file."""
+    channels_last: bool
+    """Whether torch kept images with their channels last."""
     inputs: list[InputInfo]
     request_shapes: dict[str, list[int]]
     """Shape of each input in the request that was measured."""
@@ -119,6 +134,10 @@ class SearchInfo(Record, frozen=True):
     """Measurements, confirmation included, in which the SLO was missed."""
     prediction: "PredictionError | None"
     """None: nothing was measured."""
+    compiled_s: float
+    """Seconds spent on compiling the model; in no latency."""
+    placements: list[Placement]
+    """Of each execution provider that was tried."""
 
 
 class PredictionError(Record, frozen=True):
@@ -166,7 +185,7 @@ class TunedFile(Record, frozen=True):
     """The whole file."""
 
     format: Literal["autotune"]
-    schema_version: Literal[5]
+    schema_version: Literal[6]
     status: Status
     summary: str
     """What to deploy and what it gains, in a sentence or two."""

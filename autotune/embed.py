@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from autotune import config_file, model_file
 from autotune.config_file import Status, TunedFile
-from autotune.errors import StaleError
+from autotune.errors import StaleError, UsageError
 from autotune.present.answer import answer_page
 from autotune.present.document import Document
 from autotune.present.in_python import page_in_python, speaks_python
@@ -206,31 +206,42 @@ class Tuned(Shown):
             "batch_wait_timeout_s": config.batch_timeout_ms / 1000,
         }
 
-    def open(self, model: str | os.PathLike[str], load_rps: float | None = None) -> "LiveEngine":
+    def open(
+        self,
+        model: str | os.PathLike[str],
+        load_rps: float | None = None,
+        trust_pickle: bool = False,
+    ) -> "LiveEngine":
         """Load the model's replicas and start serving: `submit(inputs) -> Future`.
 
         Args:
-            model: a path, or `package:file` as on the command line.
+            model: a path, `package:file` or `package.module:function` as on the command line.
             load_rps: the load to serve; None: the recommended configuration.
+            trust_pickle: load a pickled torch module, which runs code that the file names.
 
         Raises:
             ModelError: the model cannot be found or loaded.
+            UsageError: this process was not started as the configuration needs it.
 
         Warns:
             StaleWarning: it is not the model that was tuned.
         """
         from autotune.engine.live import LiveEngine
-        from autotune.models.onnx_model import as_infer, open_session
+        from autotune.given import make_model
+        from autotune.models.replicas import open_replicas
+        from autotune.promise import loading_of, request_shapes
 
-        path = model_file.locate(os.fspath(model))
+        loading = loading_of(self.file, trust_pickle)
+        spec = make_model(os.fspath(model), request_shapes(self.file), None, None, 0, loading)
+        path = Path(spec.path)
         if self._stale != "ignore" and model_file.sha256(path) != self.file.model.sha256:
             text = f"{path}: is not the model that was tuned ({self.file.model.name})"
             _say_stale(text, self._stale)
         config = self.config(load_rps)
-        infers = [
-            as_infer(open_session(str(path), config.session_shape)) for _ in range(config.replicas)
-        ]
-        return LiveEngine(infers, config.max_batch_size, config.batch_timeout_ms / 1000)
+        _demand_environment(config, self.file.runtime)
+        replicas = open_replicas(spec, config.session_shape)
+        timeout_s = config.batch_timeout_ms / 1000
+        return LiveEngine(replicas.infers, config.max_batch_size, timeout_s, replicas.close)
 
 
 def _say_stale(text: str, stale: Stale) -> None:
@@ -238,3 +249,21 @@ def _say_stale(text: str, stale: Stale) -> None:
         raise StaleError(text)
     if stale == "warn":
         warnings.warn(text, StaleWarning, stacklevel=3)
+
+
+def _demand_environment(config: ServingConfig, runtime: str) -> None:
+    """Refuse what this process cannot do any more: a runtime reads some things when it is loaded.
+
+    Raises:
+        UsageError: a variable is not set as the configuration needs it.
+    """
+    from autotune.runtime_environment import environment_of
+
+    if config.replicas_as == "processes":  # which are started as they need it
+        return
+    needed = environment_of(runtime.startswith("torch"), config.session_shape)
+    missing = [f"{name}={value}" for name, value in needed.items() if os.environ.get(name) != value]
+    if missing:
+        raise UsageError(
+            f"{config.describe()}: start Python with {' '.join(missing)} in its environment"
+        )

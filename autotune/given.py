@@ -5,9 +5,13 @@
 `autotune.api` puts that into Python.
 """
 
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, get_args
+from types import MappingProxyType
+from typing import TYPE_CHECKING, NamedTuple, get_args
+
+import msgspec
 
 from autotune.errors import UsageError, did_you_mean
 from autotune.units import DAY_S
@@ -18,7 +22,7 @@ LARGEST = 2**63 - 1
 if TYPE_CHECKING:
     from autotune.arrivals import Traffic
     from autotune.patterns import Pattern
-    from autotune.spec import ModelSpec, Objective, ServingConfig, Slo
+    from autotune.spec import Allowed, ModelSpec, Objective, ServingConfig, Slo
 
 
 def make_slo(latency_ms: float, percentile: float, where: str, where_percentile: str) -> "Slo":
@@ -62,12 +66,25 @@ def make_traffics(
     return [Traffic(load_rps=rps, pattern=pattern) for rps in loads_rps] or None, pattern
 
 
+class Loading(NamedTuple):
+    """How a torch model is loaded; an ONNX file says all of this itself."""
+
+    dtypes: Mapping[str, str] = MappingProxyType({})
+    """Input name -> numpy's name of its type."""
+    trust_pickle: bool = False
+    channels_last: bool = True
+
+
+AS_USUAL = Loading()
+
+
 def make_model(
     name: str,
     shapes: dict[str, list[int]],
     input: Path | None,
     requests: Path | None,
     seed: int,
+    loading: Loading = AS_USUAL,
 ) -> "ModelSpec":
     """Return the model with what requests to it look like.
 
@@ -75,7 +92,7 @@ def make_model(
         ModelError: there is no such model.
         UsageError: requests are described twice or cannot be read, or the seed is negative.
     """
-    from autotune.model_file import locate
+    from autotune.model_file import locate, locate_function
     from autotune.request_mix import read_requests
     from autotune.spec import ModelSpec
 
@@ -83,19 +100,62 @@ def make_model(
         raise UsageError(f"--seed {seed} must not be negative")
     if seed > LARGEST:
         raise UsageError(f"--seed {seed} must be at most {LARGEST}")
-    path = locate(name)
+    source, function = locate_function(name) or (locate(name), None)
     if requests is not None and (shapes or input is not None):
         other = "--shape" if shapes else "--input"
         raise UsageError(f"--requests and {other} both say what a request is: give one of them")
     if input is not None and not input.is_file():
         raise UsageError(f"--input {input}: no such file")
     return ModelSpec(
-        path=str(path),
+        path=str(source),
         shapes=shapes,
+        dtypes=dict(loading.dtypes),
         input_file=str(input) if input is not None else None,
         requests=read_requests(requests) if requests is not None else [],
         requests_file=str(requests) if requests is not None else None,
         seed=seed,
+        function=function,
+        trust_pickle=loading.trust_pickle,
+        channels_last=loading.channels_last,
+    )
+
+
+def make_allowed(
+    device: str, providers: Sequence[str] | None, forms: Sequence[str], name: Callable[[str], str]
+) -> "Allowed":
+    """Return what may be tried.
+
+    Args:
+        device: `cpu`, `cuda`, or GPUs such as `cuda:0,cuda:1`.
+        providers: execution providers of ONNX Runtime; None: all that are installed.
+        forms: of a torch model, beside `as_given`.
+        name: how the person calls what was given, for complaints.
+
+    Raises:
+        UsageError: there is no such device, provider or form.
+    """
+    from autotune.spec import DEVICES, Allowed, Form, Provider
+
+    kind, gpus = device, []
+    if found := re.fullmatch(r"cuda:[0-9]{1,4}(,cuda:[0-9]{1,4})*", device.replace(" ", "")):
+        kind, gpus = "cuda", [int(one) for one in re.findall(r"[0-9]+", found[0])]
+    if kind not in DEVICES or len(set(gpus)) < len(gpus):
+        raise UsageError(
+            f"{name('device')} {device}: write cpu, cuda, or different GPUs like cuda:0,cuda:1"
+            f"{did_you_mean(device, DEVICES)}"
+        )
+    known: dict[str, Sequence[str]] = {
+        "providers": get_args(Provider),
+        "forms": [form for form in get_args(Form) if form != "as_given"],
+    }
+    for option, given in (("providers", providers or ()), ("forms", forms)):
+        for one in given:
+            if one not in known[option]:
+                hint = did_you_mean(one, known[option])
+                choices = ", ".join(known[option])
+                raise UsageError(f"{name(option)} {one}: is none of {choices}{hint}")
+    return msgspec.convert(
+        {"device": kind, "gpus": gpus, "forms": list(forms), "providers": providers}, Allowed
     )
 
 
@@ -136,6 +196,15 @@ def check_config(
         raise UsageError(
             f"{name('execution-mode')} parallel needs {name('inter-op-threads')} of 2 or more"
         )
+    if config.on_gpu:
+        if config.replicas < config.devices:
+            raise UsageError(
+                f"{name('devices')} {config.devices}: each needs a replica: add "
+                f"{name('replicas')} {config.devices} or more"
+            )
+    elif config.devices > 1 or config.overlap or config.cuda_graphs:
+        which = "devices" if config.devices > 1 else "overlap" if config.overlap else "cuda-graphs"
+        raise UsageError(f"{name(which)} has no effect on a CPU: add {name('provider')} cuda")
     if config.batch_timeout_ms and config.max_batch_size == 1:
         raise UsageError(
             f"{name('batch-timeout')} {config.batch_timeout_ms:g}ms has no effect without "

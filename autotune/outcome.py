@@ -6,8 +6,8 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from autotune.records import Failed, InputInfo
-from autotune.spec import Record
+from autotune.records import Failed, InputInfo, Transfer
+from autotune.spec import Form, Provider, Record, ReplicasAs
 
 Samples = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
@@ -45,6 +45,8 @@ class Measured(Record, frozen=True, tag="measured", eq=False):
     disturbance: "Disturbance"
     disturbed: list[str]
     """What of it spoils the numbers, a clause each; empty: nothing does."""
+    transfer: Transfer | None = None
+    """Copies to and from a GPU; None: there were none."""
 
     @property
     def latency_s(self) -> Samples:
@@ -154,6 +156,22 @@ class Disturbance(Record, frozen=True):
     """Mean core frequency after over before, less one: -0.2 is a fifth slower."""
 
 
+class Abilities(Record, frozen=True):
+    """Which knobs mean something for a model in its runtime, and which values may be tried."""
+
+    inter_op: bool = True
+    """Whether operators can run side by side."""
+    spinning: bool = True
+    replicas_as: tuple[ReplicasAs, ...] = ("threads",)
+    forms: tuple[Form, ...] = ("as_given",)
+    providers: tuple[Provider, ...] = ("cpu",)
+    """The first is that of the default."""
+    devices: int = 0
+    """GPUs that may be used."""
+    overlap: bool = False
+    cuda_graphs: bool = False
+
+
 class ModelInfo(Record, frozen=True, tag="model_info"):
     """What the child process found out about a model by loading and running it."""
 
@@ -184,3 +202,8 @@ class ModelInfo(Record, frozen=True, tag="model_info"):
     """Seconds that the engine itself adds to each batch."""
     engine_request_s: float
     """Seconds that the engine itself adds to each request of a batch."""
+    abilities: Abilities = Abilities()
+    start_s: float = 0.0
+    """Seconds until a new process had the runtime imported."""
+    lock_share: float | None = None
+    """Share of a run in which it holds the interpreter lock; None: not measured."""

@@ -4,13 +4,32 @@ from pathlib import Path
 
 from autotune.config_file import PolicyEntry, TunedFile
 from autotune.errors import UsageError
+from autotune.given import Loading
 from autotune.patterns import Pattern, parse_description
+from autotune.records import InputInfo
 from autotune.stale import stale_because
+
+_NUMPY = {"float": "float32", "double": "float64"}
+"""Of the types that ONNX calls otherwise."""
 
 
 def request_shapes(tuned: TunedFile) -> dict[str, list[int]]:
     """Return the shapes of the request that was measured; of a scalar there is none to give."""
     return {name: sizes for name, sizes in tuned.model.request_shapes.items() if sizes}
+
+
+def loading_of(tuned: TunedFile, trust_pickle: bool) -> Loading:
+    """Return how the model was loaded; whether its pickles are trusted is asked anew each time."""
+    model = tuned.model
+    dtypes = {}
+    if tuned.runtime.startswith("torch"):
+        dtypes = {info.name: _dtype_of(info) for info in model.inputs}
+    return Loading(dtypes, trust_pickle, model.channels_last)
+
+
+def _dtype_of(info: InputInfo) -> str:
+    onnx = info.dtype.removeprefix("tensor(").removesuffix(")")
+    return _NUMPY.get(onnx, onnx)
 
 
 def arrivals_of(tuned: TunedFile) -> Pattern:

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from autotune.spec import ExecutionMode, Record, ServingConfig
+from autotune.spec import ExecutionMode, Form, Provider, Record, ReplicasAs, ServingConfig
 
 FailureKind = Literal[
     "crash", "timeout", "out_of_memory", "load_error", "run_error", "wrong_output"
@@ -19,6 +19,19 @@ class InputInfo(Record, frozen=True):
     """A number where fixed; a name, or `?`, where left open."""
 
 
+class Placement(Record, frozen=True):
+    """Who executes the nodes of the model's graph where a provider was asked for."""
+
+    provider: Provider
+    nodes: dict[str, int]
+    """Nodes of the model by who executes them; what the provider does not take, the CPU does."""
+
+    @property
+    def fallback_share(self) -> float:
+        """Share of the nodes that fell back to the CPU."""
+        return self.nodes.get("cpu", 0) / max(1, sum(self.nodes.values()))
+
+
 class Failed(Record, frozen=True, tag="failed"):
     """A configuration that could not be measured: something learnt, not the end of the search."""
 
@@ -33,6 +46,19 @@ class Percentile(Record, frozen=True):
     """None where so many requests were lost that the percentile is unbounded."""
     low_ms: float | None
     high_ms: float | None
+
+
+class Transfer(Record, frozen=True):
+    """What moved between host and device, and what that cost; by the device's own clock."""
+
+    batches: int
+    in_s: float
+    """Seconds of copying inputs to the device."""
+    out_s: float
+    """Seconds of copying outputs back."""
+    compute_s: float
+    hidden_share: float
+    """Share of the copying that went on while the device computed."""
 
 
 class Summary(Record, frozen=True):
@@ -72,6 +98,8 @@ class Summary(Record, frozen=True):
 
     disturbed: list[str]
     """What spoilt some of its windows, each counted; empty: nothing did."""
+    transfer: Transfer | None = None
+    """Copies to and from a GPU; None: there were none."""
 
 
 class Finalist(Record, frozen=True):
@@ -100,7 +128,7 @@ class Curve(Record, frozen=True):
 class LatticeMap(Record, frozen=True):
     """What was believed of every configuration in the end.
 
-    Lists run over points: the first seven are the knobs of each, as in `ServingConfig`.
+    Lists run over points: the first are the knobs of each, as in `ServingConfig`.
     """
 
     replicas: list[int]
@@ -110,6 +138,12 @@ class LatticeMap(Record, frozen=True):
     spinning: list[bool]
     max_batch_size: list[int]
     batch_timeout_ms: list[float]
+    replicas_as: list[ReplicasAs]
+    form: list[Form]
+    provider: list[Provider]
+    devices: list[int]
+    overlap: list[bool]
+    cuda_graphs: list[bool]
     predicted_ms: list[list[float]]
     """Latency at the SLO's percentile, one list a load of the policy."""
     region_of: list[list[int]]

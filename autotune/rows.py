@@ -26,6 +26,12 @@ CONFIG: Columns = {
     "spinning": bool,
     "max_batch_size": int,
     "batch_timeout_ms": float,
+    "replicas_as": str,
+    "form": str,
+    "provider": str,
+    "devices": int,
+    "overlap": bool,
+    "cuda_graphs": bool,
 }
 _PERCENTILES = ("p50", "p95", "p99", "objective")
 SUMMARY: Columns = {
@@ -145,7 +151,7 @@ def policy_rows(tuned: TunedFile) -> list[Row]:
             chosen["meets_slo"] = entry.meets_slo
         found.append({**chosen, "predicted_ms": entry.predicted_ms, **_gain(entry)})
         if entry.default is not None:
-            found.append(_side(tuned, entry, "default", RUNTIME_DEFAULT, entry.default))
+            found.append(_side(tuned, entry, "default", entry.config.default, entry.default))
     return complete(found, POLICY)
 
 
@@ -307,9 +313,9 @@ def _place(load: LoadCompared, of: str) -> Row:
 
 
 def _configuration(answer: Answer | None, of: str) -> str | None:
-    if of == "default":
-        return RUNTIME_DEFAULT.describe()
-    return answer.config.describe() if answer else None
+    if answer is None:
+        return RUNTIME_DEFAULT.describe() if of == "default" else None
+    return (answer.config.default if of == "default" else answer.config).describe()
 
 
 def _difference(one: Difference) -> Row:

@@ -12,8 +12,13 @@ _MACHINE = {
     "architecture": "architecture",
     "cores_usable": "usable cores",
     "cpu_quota": "CPU quota",
+    "gpus": "GPUs",
 }
-_RUNTIMES = ("onnxruntime", "onnxruntime-gpu")
+_RUNTIMES = {
+    "onnxruntime": ("onnxruntime", "onnxruntime-gpu", "onnxruntime-openvino"),
+    "torch": ("torch",),
+}
+"""Packages that bring a runtime."""
 
 
 def stale_because(tuned: TunedFile, model: Path | None = None) -> list[str]:
@@ -33,7 +38,7 @@ def stale_because(tuned: TunedFile, model: Path | None = None) -> list[str]:
 
 
 def _machine_changes(there: Machine) -> list[str]:
-    here = this_machine()
+    here = this_machine(with_gpus=bool(there.gpus))
     return [
         f"tuned with {name} {getattr(there, field)}, here it is {getattr(here, field)}"
         for field, name in _MACHINE.items()
@@ -43,12 +48,12 @@ def _machine_changes(there: Machine) -> list[str]:
 
 def _runtime_changes(there: str) -> list[str]:
     name, _, tuned_with = there.partition(" ")
-    for package in _RUNTIMES:
+    for package in _RUNTIMES.get(name, ()):
         try:
             installed = version(package)
         except PackageNotFoundError:
             continue
-        if name == "onnxruntime" and installed != tuned_with:
+        if installed != tuned_with:
             return [f"tuned with {there}, here it is {package} {installed}"]
         return []
     return []  # no runtime here: whatever loads the file runs the model elsewhere

@@ -25,7 +25,13 @@ from autotune.stages.gate_rounds import GateQuestion, measure_gate
 from autotune.stages.goal import start
 from autotune.stages.journal import Journal
 from autotune.stages.measurement import Measurement
-from autotune.stages.question import DEFAULT_BUDGET_S, Deadline, MeasureQuestion, Question
+from autotune.stages.question import (
+    DEFAULT_BUDGET_S,
+    Deadline,
+    MeasureQuestion,
+    Question,
+    allowed_by,
+)
 from autotune.stages.reference import take_reference
 from autotune.stages.single import inspect, measure_alone, measure_rounds
 from autotune.stages.survey import survey
@@ -51,7 +57,7 @@ def search(question: Question, observe: Observer = lambda event: None) -> TunedF
     observe(Started(step="reading the model"))
     sha256 = model_file.sha256(Path(question.model.path))
     deadline = Deadline(question.budget_s or DEFAULT_BUDGET_S)
-    with Bench(question.model) as bench:
+    with Bench(question.model, question.allowed) as bench:
         context = Context(question, bench, Journal(question.slo, deadline), deadline, observe)
         ground = survey(context)
         strategy = start(question, ground)
@@ -78,7 +84,7 @@ def check(question: GateQuestion, observe: Observer = lambda event: None) -> Gat
         UsageError, ModelError: the model, its inputs or the budget cannot be used.
         MeasureError: a configuration fails.
     """
-    with Bench(question.model) as bench:
+    with Bench(question.model, allowed_by([question.entry.config])) as bench:
         return judge_gate(question, measure_gate(question, bench, observe))
 
 
@@ -90,7 +96,7 @@ def measure(question: MeasureQuestion, observe: Observer = lambda event: None) -
         ModelError: the model cannot be loaded or run.
         MeasureError: a configuration fails, or changes the model's answers.
     """
-    with Bench(question.model) as bench:
+    with Bench(question.model, allowed_by(question.configs)) as bench:
         info = inspect(question, bench, observe)
         if question.other is None:
             return weigh(question, info, [measure_alone(question, bench, observe)])

@@ -27,6 +27,11 @@ _THOUSANDS = re.compile(r"[0-9]{1,3}(,[0-9]{3})+\D.*")
 _CLOCK = re.compile(r"([0-9]++):([0-5][0-9])")
 _NINES = re.compile(r"p?99(9+)%?")
 
+DTYPES = (
+    *("float16", "float32", "float64", "bool", "uint8"),
+    *("int8", "int16", "int32", "int64"),
+)
+"""What the inputs of a torch model may hold."""
 DAY_S = 86_400.0
 MAX_LOAD_RPS = 1e6
 """Above this many requests/s the schedule itself could not be issued by any replica here."""
@@ -202,6 +207,28 @@ def parse_shapes(texts: Iterable[str], option: str) -> dict[str, list[int]]:
             raise UsageError(f"{option} {text!r}: the shape of {name!r} was given before")
         shapes[name] = shape
     return shapes
+
+
+def parse_typed_shapes(
+    texts: Iterable[str], option: str
+) -> tuple[dict[str, list[int]], dict[str, str]]:
+    """Return shapes as `parse_shapes` does, and types of those that name one: `ids=1x128:int64`.
+
+    Raises:
+        UsageError: likewise, or no type that a tensor may have.
+    """
+    shapes, dtypes = [], {}
+    for text in texts:
+        shape, colon, dtype = text.rpartition(":")
+        if not colon or "=" in dtype:
+            shapes.append(text)
+            continue
+        if dtype not in DTYPES:
+            hint = did_you_mean(dtype, DTYPES)
+            raise UsageError(f"{option} {text!r}: {dtype!r} is none of {', '.join(DTYPES)}{hint}")
+        shapes.append(shape)
+        dtypes[shape.rpartition("=")[0].strip()] = dtype
+    return parse_shapes(shapes, option), dtypes
 
 
 def _sizes(text: str) -> list[int]:

@@ -2,6 +2,16 @@
 
 from typing import Any
 
+_ON_CPU = {
+    "replicas_as": "threads",
+    "form": "as_given",
+    "provider": "cpu",
+    "devices": 1,
+    "overlap": False,
+    "cuda_graphs": False,
+}
+"""Knobs that came with version 6, as all files before it have them."""
+
 
 def upgrade(head: dict[str, Any], version: int) -> dict[str, Any]:
     """Return a file of `version` as the current version has it.
@@ -17,6 +27,8 @@ def upgrade(head: dict[str, Any], version: int) -> dict[str, Any]:
         head = {**head, "schema_version": 4, "reference": None}
     if version < 5:
         head = _from_version_4(head)
+    if version < 6:
+        head = _from_version_5(head)
     return head
 
 
@@ -65,3 +77,15 @@ def _from_version_4(head: dict[str, Any]) -> dict[str, Any]:
     drawn: dict[str, Any] = {"finalists": [], "curves": [], "lattice": None, "repeat": None}
     trials = [{**trial, "at_s": None} for trial in head["trials"]]
     return {**head, "schema_version": 5, "trials": trials, **drawn}
+
+
+def _from_version_5(head: dict[str, Any]) -> dict[str, Any]:
+    """Return a version 5 file as version 6 has it: all ran on the CPU, as ONNX Runtime does."""
+    lattice = head["lattice"]
+    if lattice is not None:
+        every = [None] * len(lattice["replicas"])
+        lattice = lattice | {name: [value for _ in every] for name, value in _ON_CPU.items()}
+    search = head["search"] | {"compiled_s": 0.0, "placements": []}
+    model = head["model"] | {"function": None, "channels_last": True}
+    changed = {"schema_version": 6, "lattice": lattice, "search": search, "model": model}
+    return {**head, **changed, "machine": head["machine"] | {"gpus": []}}

@@ -1,11 +1,13 @@
-"""ONNX Runtime's default against what a search finds, on real models, interleaved.
+"""The runtime's default against what a search finds, interleaved.
 
     python benchmarks/default_vs_tuned.py
+    python benchmarks/default_vs_tuned.py --torch --forms compiled
 
 Each model is searched as `autotune search` does by itself; then the default and, at each load, what
 the search names for it serve the same arrivals in rounds, at 15, 60 and 90 % of the highest load at
 which the search met the SLO. Where it names the default, there is nothing to compare. Needs the
-packages magika and, without its dependencies, rapidocr_onnxruntime.
+packages magika and, without its dependencies, rapidocr_onnxruntime; with --torch torch, whose
+default is `model(x)` with torch's own threads.
 """
 
 import argparse
@@ -18,7 +20,8 @@ from rounds import Results, side_by_side
 
 from autotune import tune
 from autotune.config_file import TunedFile
-from autotune.spec import RUNTIME_DEFAULT, ServingConfig, Slo
+from autotune.given import make_allowed
+from autotune.spec import RUNTIME_DEFAULT, Allowed, ServingConfig, Slo
 from autotune.stages.question import Question
 from autotune.stats.paired import compare_latency
 from autotune.stats.percentiles import percentile
@@ -53,6 +56,20 @@ MODELS = [
         Slo(latency_ms=50),
     ),
 ]
+TORCH_MODELS = [
+    Served(
+        "convolutional, 1.5 M parameters",
+        "benchmarks.served_torch:convolutional",
+        [],
+        Slo(latency_ms=50),
+    ),
+    Served(
+        "transformer, 3.4 M parameters",
+        "benchmarks.served_torch:transformer",
+        [],
+        Slo(latency_ms=50),
+    ),
+]
 
 
 def main() -> None:
@@ -60,14 +77,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--rounds", type=int, default=6)
     parser.add_argument("--seconds", type=float, default=4.0, help="of each run")
+    parser.add_argument("--torch", action="store_true", help="torch models instead")
+    parser.add_argument("--forms", default="", help="of torch models, beside as given")
     given = parser.parse_args()
+    forms = [form for form in given.forms.split(",") if form]
+    allowed = make_allowed("cpu", None, forms, lambda option: f"--{option}")
     print(
         "| model | load | configuration | default p99 ms | tuned p99 ms | tuned / default (95 %) ",
         end="",
     )
     print("| over the SLO: default | tuned |\n|---|---|---|---|---|---|---|---|")
-    for served in MODELS:
-        tuned = search(served)
+    for served in TORCH_MODELS if given.torch else MODELS:
+        tuned = search(served, allowed)
         sides = {
             float(round(share * highest_met_rps(tuned))): {DEFAULT: RUNTIME_DEFAULT, TUNED: config}
             for share in SHARES
@@ -80,7 +101,7 @@ def main() -> None:
             print(line, flush=True)
 
 
-def search(served: Served) -> TunedFile:
+def search(served: Served, allowed: Allowed) -> TunedFile:
     """Search as `autotune search` does."""
     with tempfile.TemporaryDirectory(prefix="autotune-") as folder:
         question = Question(
@@ -92,6 +113,7 @@ def search(served: Served) -> TunedFile:
             max_trials=None,
             seed=0,
             output=Path(folder) / "model.autotune.json",
+            allowed=allowed,
         )
         return tune.search(question)
 

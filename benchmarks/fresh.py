@@ -10,7 +10,7 @@ from typing import ParamSpec, TypeVar
 import numpy as np
 
 from autotune.engine.source import Tensors
-from autotune.model_file import locate
+from autotune.given import make_model
 from autotune.models.onnx_model import declared, open_session
 from autotune.models.sample_inputs import make_samples
 from autotune.outcome import Samples
@@ -39,7 +39,7 @@ def add_model_options(parser: argparse.ArgumentParser, default: str | None) -> N
 
 def model_of(name: str, shapes: Sequence[str]) -> ModelSpec:
     """Return the model that the options name."""
-    return ModelSpec(path=str(locate(name)), shapes=parse_shapes(shapes, "--shape"))
+    return make_model(name, parse_shapes(shapes, "--shape"), None, None, 0)
 
 
 def config_of(replicas: int, threads: int) -> ServingConfig:

@@ -27,15 +27,31 @@ batched = st.builds(
     batch_timeout_ms=st.floats(0, 1000).filter(lambda ms: ms == 0 or ms > 0.001),
 )
 
+torch = st.builds(
+    ServingConfig,
+    replicas=st.integers(2, 64),
+    replicas_as=st.sampled_from(["threads", "processes"]),
+    form=st.sampled_from(["as_given", "compiled", "exported"]),
+)
+on_gpus = st.builds(
+    ServingConfig,
+    provider=st.sampled_from(["cuda", "tensorrt"]),
+    replicas=st.integers(4, 64),
+    devices=st.integers(1, 4),
+    overlap=st.booleans(),
+    cuda_graphs=st.booleans(),
+)
 
-@given(st.one_of(parallel, batched))
+
+@given(st.one_of(parallel, batched, torch, on_gpus))
 def test_options_ask_for_the_configuration_that_they_were_made_of(config: ServingConfig) -> None:
     options = knob_options(config)
     given: dict[str, str] = {}
     while options:
         name = options.pop(0)
-        if name == "--no-spinning":
-            given["spinning"] = "no"
+        if name in ("--no-spinning", "--overlap", "--cuda-graphs"):
+            knob = name.removeprefix("--").removeprefix("no-")
+            given[knob] = "no" if name.startswith("--no-") else "yes"
         else:
             given[name.removeprefix("--")] = options.pop(0)
     found = parse_config(given)

@@ -14,7 +14,7 @@ import pytest
 from autotune import config_file
 from autotune.errors import ConfigFileError, UsageError
 
-GOLDEN = Path(__file__).parent / "golden" / "v5.autotune.json"
+GOLDEN = Path(__file__).parent / "golden" / "v6.autotune.json"
 
 
 def golden() -> dict[str, Any]:
@@ -33,7 +33,7 @@ def test_a_file_of_version_1_is_read_with_what_it_did_not_record_unknown() -> No
     assert low.measured.issue_lateness_ms is None
     assert low.measured.joules_per_request is None
     assert low.measured.disturbed == []
-    assert json.loads(config_file.to_json(old))["schema_version"] == 5
+    assert json.loads(config_file.to_json(old))["schema_version"] == 6
 
 
 def test_a_file_of_version_2_is_read_with_what_it_did_not_record_unknown() -> None:
@@ -94,6 +94,19 @@ def test_a_gain_of_version_1_differs_where_its_interval_leaves_one_out(
     assert read[0].latency_differs is differs
 
 
+def test_a_file_of_version_5_is_read_as_what_ran_on_the_cpu(tmp_path: Path) -> None:
+    old = json.loads(GOLDEN.with_name("v5.autotune.json").read_text())
+    knobs = {name: [value, value] for name, value in old["recommended"].items()}
+    seen = {"predicted_ms": [[9.0, 9.0]], "region_of": [[-1, 0]], "points_left_out": 0}
+    path = tmp_path / "old.autotune.json"
+    path.write_text(json.dumps({**old, "lattice": knobs | seen}))
+    read = config_file.read(path)
+    assert {trial.config.provider for trial in read.trials} == {"cpu"}
+    assert read.lattice is not None
+    assert read.lattice.form == ["as_given", "as_given"]
+    assert (read.search.placements, read.machine.gpus, read.model.function) == ([], [], None)
+
+
 def test_the_golden_file_fits_the_published_schema() -> None:
     jsonschema.validate(golden(), json.loads(config_file.SCHEMA_PATH.read_text()))
 
@@ -105,8 +118,8 @@ def test_the_published_schema_is_that_of_the_code() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"schema_version": 6}, "schema version 6"),
-        ({"schema_version": "5"}, "schema version '5'"),
+        ({"schema_version": 7}, "schema version 7"),
+        ({"schema_version": "6"}, "schema version '6'"),
         ({"schema_version": True}, "schema version True"),
         ({"format": "other"}, "is not a tuned file"),
         ({"surprise": 1}, "unknown field `surprise`"),

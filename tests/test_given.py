@@ -9,10 +9,11 @@ from autotune.given import (
     check_day,
     check_trials,
     check_whole,
+    make_allowed,
     make_objective,
     make_slo,
 )
-from autotune.spec import ServingConfig
+from autotune.spec import Allowed, ServingConfig
 
 
 def test_an_objective_is_one_of_four() -> None:
@@ -36,6 +37,13 @@ def test_an_slo_is_below_an_hour_and_at_a_percentile() -> None:
         (ServingConfig(inter_op_threads=2), "^<inter-op-threads> 2 has no effect"),
         (ServingConfig(execution_mode="parallel"), "^<execution-mode> parallel needs"),
         (ServingConfig(batch_timeout_ms=2.5), "^<batch-timeout> 2.5ms has no effect"),
+        (ServingConfig(devices=2), "^<devices> has no effect on a CPU: add <provider> cuda"),
+        (ServingConfig(overlap=True), "^<overlap> has no effect on a CPU"),
+        (ServingConfig(cuda_graphs=True), "^<cuda-graphs> has no effect on a CPU"),
+        (
+            ServingConfig(provider="cuda", replicas=2, devices=4),
+            "^<devices> 4: each needs a replica: add <replicas> 4 or more",
+        ),
     ],
 )
 def test_knobs_that_contradict_each_other_are_refused(
@@ -62,3 +70,25 @@ def test_numbers_out_of_range_are_refused_by_name() -> None:
         0.99,
         None,
     )
+
+
+def test_what_may_be_tried_is_named_by_device_provider_and_form() -> None:
+    def allowed(device: str, providers: list[str] | None = None, *forms: str) -> Allowed:
+        return make_allowed(device, providers, forms, lambda option: f"--{option}")
+
+    assert allowed("cpu") == Allowed()
+    assert allowed("cuda") == Allowed(device="cuda")
+    assert allowed("cuda:1, cuda:0") == Allowed(device="cuda", gpus=[1, 0])
+    assert allowed("cpu", ["openvino"], "compiled") == Allowed(
+        providers=["openvino"], forms=["compiled"]
+    )
+    for device, providers, forms, complaint in (
+        ("gpu", None, [], "^--device gpu: write cpu, cuda, or different GPUs"),
+        ("cuda:0,cuda:0", None, [], "^--device cuda:0,cuda:0: write"),
+        ("cuda:-1", None, [], "^--device cuda:-1: write"),
+        ("cudo", None, [], "did you mean 'cuda'"),
+        ("cpu", ["openvin"], [], "^--providers openvin: .* did you mean 'openvino'"),
+        ("cpu", None, ["compile"], "^--forms compile: is none of compiled, exported"),
+    ):
+        with pytest.raises(UsageError, match=complaint):
+            allowed(device, providers, *forms)

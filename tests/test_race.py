@@ -86,7 +86,16 @@ def test_what_the_profile_leaves_open_costs_no_opening() -> None:
     assert clock.opening_s(ServingConfig(**msgspec.structs.asdict(warm))) == 0
 
 
-@pytest.mark.parametrize("strategy", ["rrl", "rrl-safe", "rrl-no-prior", "random", "hill-climb"])
+@pytest.mark.parametrize(
+    "strategy",
+    [
+        "rrl",
+        pytest.param("rrl-safe", marks=pytest.mark.slow),
+        "rrl-no-prior",
+        "random",
+        "hill-climb",
+    ],
+)
 def test_a_race_counts_every_measurement_and_repeats_itself(strategy: str) -> None:
     space = on_paper(cpu_paper(4, 100, 0))
     one, other = (race(space, strategy, seed=1, most=15) for _ in range(2))

@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from flat import INFO
-from search.record import BEST, COLUMNS, Recorded, best_of
+from search.record import BEST, COLUMNS, Recorded, best_of, knob_values
 from search.table import OVERLOADED, Table
 
 from autotune.probes.machine import this_machine
@@ -27,7 +27,7 @@ LOADS = [100.0, 200.0]
 
 
 def row(number: int, load: float, config: ServingConfig, p95_ms: float | None) -> list[object]:
-    key = [number, load, *msgspec.structs.astuple(config)]
+    key = [number, load, *knob_values(config)]
     if p95_ms is None:
         return [*key, "diverged", False, 1.2, 100, *[""] * 4, 1.0, ""]
     figures = [p95_ms / 2, p95_ms * 0.9, p95_ms, p95_ms * 1.2]

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from autotune.spec import (
     RUNTIME_DEFAULT,
     ExecutionMode,
+    Family,
     ServingConfig,
     SessionShape,
     Slo,
@@ -62,6 +63,12 @@ def test_batching_alone_needs_no_new_sessions(config: ServingConfig) -> None:
         {"inter_op_threads": 3},
         {"execution_mode": "parallel"},
         {"spinning": False},
+        {"replicas_as": "processes"},
+        {"form": "exported"},
+        {"provider": "openvino"},
+        {"devices": 2},
+        {"overlap": True},
+        {"cuda_graphs": True},
     ],
 )
 def test_every_other_knob_needs_new_sessions(change: dict[str, object]) -> None:
@@ -97,6 +104,17 @@ def test_threads_per_replica_count_inter_op_only_in_parallel_mode(
                 intra_op_threads=1, inter_op_threads=2, execution_mode="parallel", spinning=False
             ),
             "1 x 1 thread, parallel(2), no spin",
+        ),
+        (
+            ServingConfig(replicas=2, intra_op_threads=1, replicas_as="processes", form="compiled"),
+            "2 processes x 1 thread, compiled",
+        ),
+        (ServingConfig(provider="openvino", intra_op_threads=1), "1 x 1 thread, openvino"),
+        (ServingConfig(provider="openvino"), "1 x default threads, openvino"),
+        (ServingConfig(provider="cuda"), "default on cuda"),
+        (
+            ServingConfig(provider="cuda", replicas=4, devices=2, overlap=True, cuda_graphs=True),
+            "4 x cuda on 2 GPUs, overlap, CUDA graphs",
         ),
         (
             ServingConfig(intra_op_threads=1, max_batch_size=8, batch_timeout_ms=2.5),
@@ -149,3 +167,25 @@ def test_the_quantile_of_an_objective_is_its_share(percentile: float, share: flo
 
 def test_quantile_of_three_nines_is_reached_by_999_of_1000() -> None:
     assert Slo(latency_ms=1, percentile=99.9).quantile <= 999 / 1000
+
+
+def test_the_default_is_that_of_the_device() -> None:
+    assert ServingConfig(provider="cuda").is_default
+    assert ServingConfig(provider="cuda", replicas=3).default == ServingConfig(provider="cuda")
+    assert ServingConfig(provider="tensorrt").default == ServingConfig(provider="cuda")
+    for other in ("openvino", "tensorrt"):
+        assert not ServingConfig(provider=other).is_default
+    assert ServingConfig(provider="openvino").default == RUNTIME_DEFAULT
+
+
+@pytest.mark.parametrize(
+    ("family", "words"),
+    [
+        (Family(), "as given"),
+        (Family(provider="openvino"), "openvino"),
+        (Family(form="compiled", replicas_as="processes"), "compiled, in processes"),
+        (Family(provider="cuda", overlap=True), "cuda, overlap"),
+    ],
+)
+def test_a_family_names_what_differs(family: Family, words: str) -> None:
+    assert family.describe() == words

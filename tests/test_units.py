@@ -18,6 +18,7 @@ from autotune.units import (
     parse_percentile,
     parse_shapes,
     parse_share,
+    parse_typed_shapes,
 )
 
 
@@ -287,6 +288,15 @@ def test_a_bad_shape_is_refused(texts: list[str], complaint: str) -> None:
     with pytest.raises(UsageError, match=r"^--shape ") as caught:
         parse_shapes(texts, "--shape")
     assert complaint in str(caught.value)
+
+
+def test_a_shape_may_name_its_type() -> None:
+    texts = ["ids=1x128:int64", "x:0=1x3", "mask=1x128:bool"]
+    shapes, dtypes = parse_typed_shapes(texts, "--shape")
+    assert shapes == {"ids": [1, 128], "x:0": [1, 3], "mask": [1, 128]}
+    assert dtypes == {"ids": "int64", "mask": "bool"}
+    with pytest.raises(UsageError, match=r"^--shape 'x=1:int46': .* did you mean 'int64'"):
+        parse_typed_shapes(["x=1:int46"], "--shape")
 
 
 @pytest.mark.parametrize(("text", "share"), [("5%", 0.05), ("0.05", 0.05), (" 12.5 % ", 0.125)])

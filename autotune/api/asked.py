@@ -3,22 +3,43 @@
 import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from numbers import Integral, Real
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast, get_args
 
 import numpy.typing as npt
+from msgspec import structs
 
 from autotune import config_file
 from autotune.config_file import TunedFile
 from autotune.embed import Tuned
 from autotune.errors import UsageError
-from autotune.given import check_config, check_day, check_whole, make_model, make_slo, make_traffics
+from autotune.given import (
+    AS_USUAL,
+    Loading,
+    check_config,
+    check_day,
+    check_whole,
+    make_allowed,
+    make_model,
+    make_slo,
+    make_traffics,
+)
 from autotune.promise import arrivals_of, request_shapes
-from autotune.spec import LONGEST_MS, ModelSpec, ServingConfig, Slo
+from autotune.spec import (
+    LONGEST_MS,
+    Allowed,
+    ExecutionMode,
+    Form,
+    ModelSpec,
+    Provider,
+    ReplicasAs,
+    ServingConfig,
+    Slo,
+)
 from autotune.stages.events import Observer
-from autotune.units import MAX_LOAD_RPS
+from autotune.units import DTYPES, MAX_LOAD_RPS
 
 if TYPE_CHECKING:
     from autotune.arrivals import Traffic
@@ -36,6 +57,13 @@ Loads = float | Iterable[float]
 """One load in requests/s, or several."""
 Progress = bool | Observer
 """Whether to report on standard error, a line for each result; or what is called with events."""
+_WORDS = {
+    "execution_mode": get_args(ExecutionMode),
+    "replicas_as": get_args(ReplicasAs),
+    "form": get_args(Form),
+    "provider": get_args(Provider),
+}
+"""Of the knobs that are words."""
 
 
 def number(value: object, name: str) -> float:
@@ -205,18 +233,13 @@ def _recorded(times: Iterable[float]) -> "Traffic":
     return recorded(known, "trace", None)
 
 
-def model_of(
-    tuned: TunedFile,
-    name: PathLike,
-    shapes: Shapes | None,
-    input: Input | None,
-    requests: PathLike | None,
-    seed: object,
-) -> AbstractContextManager[ModelSpec]:
-    """Yield the model likewise, with requests as in the tuned file where none are given."""
+def shapes_or_those_of(
+    tuned: TunedFile, shapes: Shapes | None, input: Input | None, requests: PathLike | None
+) -> Shapes | None:
+    """Return the shapes that were given, those of the tuned file where nothing else was."""
     if shapes is None and input is None and requests is None:
-        shapes = request_shapes(tuned)
-    return model(name, shapes, input, requests, tuned.search.seed if seed is None else seed)
+        return request_shapes(tuned)
+    return shapes
 
 
 @contextmanager
@@ -226,6 +249,7 @@ def model(
     input: Input | None,
     requests: PathLike | None,
     seed: object,
+    loading: Loading = AS_USUAL,
 ) -> Iterator[ModelSpec]:
     """Yield the model with what requests to it look like; arrays lie in a file until the end.
 
@@ -239,13 +263,49 @@ def model(
     mix = None if requests is None else Path(path(requests, "requests"))
     if not isinstance(input, Mapping):
         file = None if input is None else Path(path(input, "input"))
-        yield make_model(at, sizes, file, mix, whole(seed, "seed"))
+        yield make_model(at, sizes, file, mix, whole(seed, "seed"), loading)
         return
     with arrays_in_a_file(input) as (file, kind):
-        spec = make_model(at, sizes, file, mix, whole(seed, "seed"))
+        spec = make_model(at, sizes, file, mix, whole(seed, "seed"), loading)
         if sizes:
             raise UsageError("--shape and --input both say what a request is: give one of them")
-        yield ModelSpec(path=spec.path, requests=[kind], seed=spec.seed)
+        yield structs.replace(spec, requests=[kind])
+
+
+def loading(
+    dtypes: Mapping[str, str] | None, trust_pickle: object, channels_last: object
+) -> Loading:
+    """Return how a torch model is loaded.
+
+    Raises:
+        UsageError: a type that no tensor has, or something else than True or False.
+    """
+    for name, value in (("trust_pickle", trust_pickle), ("channels_last", channels_last)):
+        if not isinstance(value, bool):
+            raise UsageError(f"{name}={value!r} is neither True nor False")
+    found = dtypes or {}
+    if not isinstance(found, Mapping):
+        raise UsageError(f"dtypes={dtypes!r} is not a dict like {{'ids': 'int64'}}")
+    for name, dtype in found.items():
+        if dtype not in DTYPES:
+            raise UsageError(f"dtypes[{name!r}]={dtype!r} is none of {', '.join(DTYPES)}")
+    return Loading(dict(found), bool(trust_pickle), bool(channels_last))
+
+
+def allowed(device: object, providers: object, forms: object) -> Allowed:
+    """Return what may be tried.
+
+    Raises:
+        UsageError: there is no such device, provider or form.
+    """
+    if not isinstance(device, str):
+        raise UsageError(f"device={device!r} is not a text like 'cuda:0'")
+    for name, value in (("providers", providers), ("forms", forms)):
+        if isinstance(value, str) or not isinstance(value, Iterable | None):
+            raise UsageError(f"{name}={value!r} is not a list of names")
+    named = None if providers is None else [str(one) for one in cast("list[object]", providers)]
+    others = [str(one) for one in cast("list[object]", forms or ())]
+    return make_allowed(device, named, others, lambda option: option)
 
 
 def _shapes(shapes: object) -> dict[str, list[int]]:
@@ -270,26 +330,29 @@ def config(base: ServingConfig | None, **knobs: Any) -> ServingConfig:
     Raises:
         UsageError: a value is out of range, or knobs contradict each other.
     """
-    from msgspec.structs import replace
-
     if base is not None and not isinstance(base, ServingConfig):
         raise UsageError(f"config={base!r} is not an autotune.ServingConfig")
     given = {name: value for name, value in knobs.items() if value is not None}
-    made = replace(base or ServingConfig(), **given)
+    made = structs.replace(base or ServingConfig(), **given)
     for name, least in (
         ("replicas", 1),
         ("intra_op_threads", 0),
         ("inter_op_threads", 1),
         ("max_batch_size", 1),
+        ("devices", 1),
     ):
         value = getattr(made, name)
         check_whole(whole(value, name), f"{name}={value!r}", least)
-    if made.execution_mode not in ("sequential", "parallel"):
-        raise UsageError(
-            f"execution_mode={made.execution_mode!r} is neither 'sequential' nor 'parallel'"
-        )
-    if not isinstance(made.spinning, bool):
-        raise UsageError(f"spinning={made.spinning!r} is neither True nor False")
+    for name, words in _WORDS.items():
+        value = getattr(made, name)
+        if value not in words:
+            listed = ", ".join(map(repr, words))
+            what = f"neither {words[0]!r} nor {words[1]!r}" if len(words) == 2 else listed
+            raise UsageError(f"{name}={value!r} is {'' if len(words) == 2 else 'none of '}{what}")
+    for name in ("spinning", "overlap", "cuda_graphs"):
+        value = getattr(made, name)
+        if not isinstance(value, bool):
+            raise UsageError(f"{name}={value!r} is neither True nor False")
     if not 0 <= number(made.batch_timeout_ms, "batch_timeout_ms") <= LONGEST_MS:
         raise UsageError(
             f"batch_timeout_ms={made.batch_timeout_ms!r} must be 0 or more, and up to an hour"

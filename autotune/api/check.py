@@ -14,7 +14,7 @@ from autotune.embed import Tuned
 from autotune.errors import UsageError
 from autotune.present.document import Document
 from autotune.present.in_python import page_in_python, speaks_python
-from autotune.promise import entry_at, entry_to_check, uncheckable_because
+from autotune.promise import entry_at, entry_to_check, loading_of, uncheckable_because
 from autotune.stages.gate import GateAnswer, GateReport
 from autotune.stages.gate_rounds import GateQuestion
 from autotune.stages.plan import plan_gate
@@ -87,6 +87,7 @@ def check(
     shapes: Shapes | None = None,
     input: "Input | None" = None,
     requests: PathLike | None = None,
+    trust_pickle: bool = False,
     seed: int | None = None,
     progress: "Progress" = False,
 ) -> CheckResult:
@@ -109,6 +110,7 @@ def check(
         shapes: the shape of one request by input name, as in `search`.
         input: one request, as in `search`.
         requests: several kinds of requests, as in `search`.
+        trust_pickle: as in `search`.
         seed: of arrivals and generated inputs; None: the file's.
         progress: whether to report on standard error, or what to call with each event.
 
@@ -130,7 +132,14 @@ def check(
         asked_rps = asked.load(load_rps, "load_rps")
         entry = entry_at(tuned, asked_rps, name, f"load_rps={load_rps!r}")
     with (
-        asked.model_of(tuned, model, shapes, input, requests, seed) as spec,
+        asked.model(
+            model,
+            asked.shapes_or_those_of(tuned, shapes, input, requests),
+            input,
+            requests,
+            tuned.search.seed if seed is None else seed,
+            loading_of(tuned, trust_pickle),
+        ) as spec,
         asked.watching(progress) as observe,
     ):
         question = GateQuestion(

@@ -12,7 +12,7 @@ from autotune.present.planned import AnyPlan, plan_rows
 from autotune.records import Summary
 from autotune.rows import CONFIG, SUMMARY, config_row, percentile_row, summary_row
 from autotune.servers.seen import LoadSeen, Verified
-from autotune.spec import RUNTIME_DEFAULT, Slo
+from autotune.spec import Slo
 from autotune.stages.gate import GateReport
 from autotune.stages.measurement import Measurement, Side
 from autotune.tabular import Columns, Row, complete
@@ -84,7 +84,7 @@ def gate_frame(report: GateReport) -> "pd.DataFrame":
     sides: list[tuple[str, Row, Summary | None]] = [
         ("file", config_row(report.config), report.promised),
         ("now", config_row(report.config), report.measured),
-        ("default", config_row(RUNTIME_DEFAULT), report.default),
+        ("default", config_row(report.config.default), report.default),
     ]
     rows = [
         {"of": of, **asked, **config, **summary_row(one)}

@@ -1,6 +1,8 @@
 """`autotune.measure`: arguments -> MeasureQuestion -> tune.measure -> MeasureResult."""
 
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from autotune import tune
 from autotune.api import asked
@@ -13,7 +15,7 @@ from autotune.errors import UsageError
 from autotune.given import check_confidence
 from autotune.present.document import Document
 from autotune.present.in_python import page_in_python, speaks_python
-from autotune.spec import ExecutionMode, ServingConfig
+from autotune.spec import ExecutionMode, Form, ModelSpec, Provider, ReplicasAs, ServingConfig
 from autotune.stages.measurement import Measurement, SloAnswer
 from autotune.stages.plan import plan_measure
 from autotune.stages.question import MeasureQuestion
@@ -75,6 +77,12 @@ def measure(
     spinning: bool | None = None,
     max_batch_size: int | None = None,
     batch_timeout_ms: float | None = None,
+    replicas_as: ReplicasAs | None = None,
+    form: Form | None = None,
+    provider: Provider | None = None,
+    devices: int | None = None,
+    overlap: bool | None = None,
+    cuda_graphs: bool | None = None,
     compare: ServingConfig | Literal["default"] | None = None,
     percentile: float = 99.0,
     confidence: float = 99.0,
@@ -84,6 +92,9 @@ def measure(
     shapes: Shapes | None = None,
     input: "Input | None" = None,
     requests: PathLike | None = None,
+    dtypes: Mapping[str, str] | None = None,
+    trust_pickle: bool = False,
+    channels_last: bool = True,
     seed: int = 0,
     progress: "Progress" = False,
 ) -> MeasureResult:
@@ -99,7 +110,7 @@ def measure(
         model: an ONNX file, or `package:file` inside an installed package.
         slo_ms: the latency objective in milliseconds.
         load_rps: the load in requests/s; may be left out where a trace is given.
-        config: the configuration; None: ONNX Runtime's default. The next seven change it:
+        config: the configuration; None: the runtime's default. The next thirteen change it:
         replicas: loaded copies of the model.
         intra_op_threads: threads within an operator; 0: the runtime's choice.
         inter_op_threads: threads across operators, in parallel execution.
@@ -107,8 +118,14 @@ def measure(
         spinning: whether idle pool threads burn cycles waiting for work.
         max_batch_size: most requests executed together.
         batch_timeout_ms: longest that a batch's first request waits for company, in milliseconds.
+        replicas_as: "threads" of one process, or "processes".
+        form: of a torch model: "as_given", "compiled" or "exported".
+        provider: what executes the model: "cpu", "openvino", "xnnpack", "dnnl", "cuda", "tensorrt".
+        devices: GPUs that the replicas are spread over.
+        overlap: whether a batch is copied to the GPU while the one before is computed.
+        cuda_graphs: whether batches are replayed as CUDA graphs.
         compare: a second configuration, measured in turn under the same arrivals, or "default":
-            ONNX Runtime's.
+            the runtime's.
         percentile: the share of requests, in %, that must be within the SLO.
         confidence: of PASS and of FAIL, in %: at 99 each is wrong at most once in a hundred.
         duration_s: most seconds to measure; a verdict ends it earlier.
@@ -117,6 +134,10 @@ def measure(
         shapes: the shape of one request by input name, as in `search`.
         input: one request, as in `search`.
         requests: several kinds of requests, as in `search`.
+        dtypes: numpy's name of an input's type, like `{"ids": "int64"}`, where a torch model does
+            not say it.
+        trust_pickle: load a pickled torch module, which runs code that the file names.
+        channels_last: whether a torch model keeps the channels of images last.
         seed: of arrivals and generated inputs.
         progress: whether to report on standard error, or what to call with each event.
 
@@ -129,34 +150,60 @@ def measure(
         MeasureError: a configuration fails, or changes the model's answers.
         KeyboardInterrupt: interrupted before there was a verdict.
     """
-    knobs = {
-        "replicas": replicas,
-        "intra_op_threads": intra_op_threads,
-        "inter_op_threads": inter_op_threads,
-        "execution_mode": execution_mode,
-        "spinning": spinning,
-        "max_batch_size": max_batch_size,
-        "batch_timeout_ms": batch_timeout_ms,
-    }
-    first, other = asked.config(config, **knobs), _other(compare)
-    if first == other:
+    first = asked.config(
+        config,
+        replicas=replicas,
+        intra_op_threads=intra_op_threads,
+        inter_op_threads=inter_op_threads,
+        execution_mode=execution_mode,
+        spinning=spinning,
+        max_batch_size=max_batch_size,
+        batch_timeout_ms=batch_timeout_ms,
+        replicas_as=replicas_as,
+        form=form,
+        provider=provider,
+        devices=devices,
+        overlap=overlap,
+        cuda_graphs=cuda_graphs,
+    )
+    how = asked.loading(dtypes, trust_pickle, channels_last)
+    goal = _Goal(slo_ms, percentile, confidence, duration_s)
+    sides, traffic = (first, _other(compare, first)), _traffic(load_rps, trace, arrivals)
+    requested = asked.model(model, shapes, input, requests, seed, how)
+    return _measure(requested, asked.path(model, "model"), sides, traffic, goal, progress)
+
+
+class _Goal(NamedTuple):
+    """What is to be proven, and in which time, as it was given."""
+
+    slo_ms: object
+    percentile: object
+    confidence: object
+    duration_s: object
+
+
+def _measure(
+    requested: AbstractContextManager[ModelSpec],
+    name: str,
+    sides: tuple[ServingConfig, ServingConfig | None],
+    traffic: Traffic,
+    goal: _Goal,
+    progress: Progress,
+) -> MeasureResult:
+    if sides[0] == sides[1]:
         raise UsageError("--compare names the same configuration; it has nothing to be compared to")
-    traffic = _traffic(load_rps, trace, arrivals)
-    asked_slo = asked.slo(slo_ms, percentile)
-    share = check_confidence(asked.number(confidence, "confidence"), f"confidence={confidence!r}")
-    with (
-        asked.model(model, shapes, input, requests, seed) as spec,
-        asked.watching(progress) as observe,
-    ):
+    slo, where = asked.slo(goal.slo_ms, goal.percentile), f"confidence={goal.confidence!r}"
+    confidence = check_confidence(asked.number(goal.confidence, "confidence"), where)
+    with requested as spec, asked.watching(progress) as observe:
         question = MeasureQuestion(
             model=spec,
-            name=asked.path(model, "model"),
-            slo=asked_slo,
+            name=name,
+            slo=slo,
             traffic=traffic,
-            config=first,
-            other=other,
-            confidence=share,
-            duration_s=asked.seconds(duration_s, "duration_s"),
+            config=sides[0],
+            other=sides[1],
+            confidence=confidence,
+            duration_s=asked.seconds(goal.duration_s, "duration_s"),
             seed=spec.seed,
         )
         stop_if_dry(lambda: plan_measure(question, observe))
@@ -170,9 +217,9 @@ def _traffic(load_rps: float | None, trace: Trace | None, arrivals: str | None) 
     return traffics[0]
 
 
-def _other(compare: ServingConfig | str | None) -> ServingConfig | None:
+def _other(compare: ServingConfig | str | None, first: ServingConfig) -> ServingConfig | None:
     if compare is None or isinstance(compare, ServingConfig):
         return None if compare is None else asked.config(compare)
     if compare != "default":
         raise UsageError(f"compare={compare!r} is neither an autotune.ServingConfig nor 'default'")
-    return ServingConfig()
+    return first.default

@@ -1,5 +1,6 @@
 """`autotune.search`: arguments -> Question -> tune.search -> Tuned."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from autotune import tune
@@ -30,6 +31,12 @@ def search(
     shapes: Shapes | None = None,
     input: "Input | None" = None,
     requests: PathLike | None = None,
+    device: str = "cpu",
+    providers: Sequence[str] | None = None,
+    forms: Sequence[str] = (),
+    dtypes: Mapping[str, str] | None = None,
+    trust_pickle: bool = False,
+    channels_last: bool = True,
     seed: int = 0,
     output: PathLike | None = None,
     progress: "Progress" = False,
@@ -43,8 +50,9 @@ def search(
     It measures for a minute or more, in processes of its own that are gone when it returns.
 
     Args:
-        model: an ONNX file, or `package:file` inside an installed package (`magika:` is the one
-            model in it).
+        model: an ONNX file, a torch file (torch.export, TorchScript or AOTInductor),
+            `package:file` inside an installed package (`magika:` is the one model in it), or
+            `package.module:function` that builds a torch module.
         slo_ms: the latency objective in milliseconds.
         percentile: the share of requests, in %, that must be within it.
         loads_rps: one load in requests/s, or several; None: those that matter are worked out,
@@ -64,6 +72,15 @@ def search(
         input: one request: an .npz file, or a dict of arrays by input name; None: generated.
         requests: a CSV file of several kinds of requests, with the columns `weight` and `shape`
             or `input`.
+        device: where the model runs: "cpu", "cuda", or GPUs like "cuda:0,cuda:1".
+        providers: ONNX Runtime's execution providers that may be tried, like `["openvino"]`; None:
+            all that are installed.
+        forms: how a torch model may be executed beside as it is: "compiled" (torch.compile),
+            "exported" (and compiled ahead by AOTInductor), or both.
+        dtypes: numpy's name of an input's type, like `{"ids": "int64"}`, where a torch model does
+            not say it.
+        trust_pickle: load a pickled torch module, which runs code that the file names.
+        channels_last: whether a torch model keeps the channels of images last.
         seed: of arrivals and generated inputs.
         output: the file to write; None: nothing is written, see `Tuned.save`.
         progress: True reports on standard error, a line for each result; a function is called
@@ -86,7 +103,14 @@ def search(
     traffics, pattern = asked.traffics(asked.loads(loads_rps, "loads_rps"), trace, arrivals)
     path = None if output is None else Path(asked.path(output, "output"))
     with (
-        asked.model(model, shapes, input, requests, seed) as spec,
+        asked.model(
+            model,
+            shapes,
+            input,
+            requests,
+            seed,
+            asked.loading(dtypes, trust_pickle, channels_last),
+        ) as spec,
         asked.watching(progress) as observe,
     ):
         question = Question(
@@ -99,6 +123,7 @@ def search(
             max_risk=None if safe is None else asked.share(safe, "safe"),
             budget_s=None if budget_s is None else asked.above_zero(budget_s, "budget_s"),
             max_trials=check_trials(None if trials is None else asked.whole(trials, "trials")),
+            allowed=asked.allowed(device, providers, forms),
             seed=spec.seed,
             output=path,
         )

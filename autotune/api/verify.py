@@ -12,7 +12,7 @@ from autotune.embed import Tuned
 from autotune.errors import ModelError, UsageError
 from autotune.present.document import Document
 from autotune.present.in_python import speaks_python
-from autotune.promise import entry_at
+from autotune.promise import entry_at, loading_of
 from autotune.servers.plan import plan_verify
 from autotune.servers.seen import Verified, exit_code
 from autotune.servers.verify_policy import PolicyQuestion, find_place, groups_of, verify_policy
@@ -129,7 +129,10 @@ def verify(
     where = tuned.model.name if model is None else model
     with ExitStack() as stack:
         try:
-            requested = asked.model_of(tuned, where, shapes, input, requests, seed)
+            sizes = asked.shapes_or_those_of(tuned, shapes, input, requests)
+            settled = tuned.search.seed if seed is None else seed
+            how = loading_of(tuned, trust_pickle=False)
+            requested = asked.model(where, sizes, input, requests, settled, how)
             spec = stack.enter_context(requested)
         except ModelError as error:
             raise UsageError(f"{error}; say where the model lies with --model") from None

@@ -23,6 +23,7 @@ from autotune.cli.options import (
     RequestsOption,
     ShapeOption,
     TraceOption,
+    TrustPickleOption,
     VerboseOption,
 )
 from autotune.cli.promise import entry_for, model_for, pattern_for
@@ -78,6 +79,7 @@ def check(
     shape: ShapeOption = None,
     input: InputOption = None,
     requests: RequestsOption = None,
+    trust_pickle: TrustPickleOption = False,
     seed: FileSeedOption = None,
     dry_run: DryRunOption = False,
     verbose: VerboseOption = False,
@@ -88,6 +90,8 @@ def check(
 
     The recommended configuration is measured twice a round, beside the runtime's default.
     """
+    from msgspec import structs
+
     from autotune import config_file
     from autotune.promise import entry_to_check, uncheckable_because
     from autotune.stages.gate_rounds import GateQuestion
@@ -105,6 +109,7 @@ def check(
     budget_s = parse_duration_s(budget, "--budget")
     check_day(budget_s, f"--budget {budget!r}")
     spec = model_for(tuned, model, shape, input, requests, seed)
+    spec = structs.replace(spec, trust_pickle=trust_pickle)
     entry = entry_to_check(tuned) if load is None else entry_for(tuned, load, file)
     question = GateQuestion(
         tuned=tuned,

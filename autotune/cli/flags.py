@@ -1,22 +1,32 @@
 """Options that several commands share, from text to records."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, get_args
 
 from autotune.errors import UsageError, did_you_mean
-from autotune.given import check_config, check_day, check_whole, make_model, make_slo, make_traffics
+from autotune.given import (
+    AS_USUAL,
+    Loading,
+    check_config,
+    check_day,
+    check_whole,
+    make_allowed,
+    make_model,
+    make_slo,
+    make_traffics,
+)
 from autotune.units import (
     parse_duration_s,
     parse_load_rps,
     parse_loads_rps,
     parse_percentile,
-    parse_shapes,
+    parse_typed_shapes,
 )
 
 if TYPE_CHECKING:
     from autotune.arrivals import Traffic
     from autotune.patterns import Pattern
-    from autotune.spec import ExecutionMode, ModelSpec, ServingConfig, Slo
+    from autotune.spec import Allowed, ModelSpec, ServingConfig, Slo
 
 MAX_SLO_S = 3600.0
 LEAST_BUDGET_S = 1.0
@@ -28,6 +38,12 @@ KNOBS = (
     "spinning",
     "max-batch-size",
     "batch-timeout",
+    "replicas-as",
+    "form",
+    "provider",
+    "devices",
+    "overlap",
+    "cuda-graphs",
 )
 
 
@@ -75,6 +91,7 @@ def parse_config(given: dict[str, str], where: str = "") -> "ServingConfig":
     Raises:
         UsageError: an unknown knob, a value out of range, or knobs that contradict each other.
     """
+    from autotune import spec
     from autotune.spec import ServingConfig
 
     def name(knob: str) -> str:
@@ -90,22 +107,34 @@ def parse_config(given: dict[str, str], where: str = "") -> "ServingConfig":
         replicas=_whole(given.get("replicas", "1"), name("replicas"), 1),
         intra_op_threads=_whole(given.get("intra-op-threads", "0"), name("intra-op-threads"), 0),
         inter_op_threads=_whole(given.get("inter-op-threads", "1"), name("inter-op-threads"), 1),
-        execution_mode=_mode(given.get("execution-mode", "sequential"), name("execution-mode")),
+        execution_mode=_one_of(
+            given.get("execution-mode"), name("execution-mode"), spec.ExecutionMode
+        ),
         spinning=_yes(given.get("spinning", "yes"), name("spinning")),
         max_batch_size=_whole(given.get("max-batch-size", "1"), name("max-batch-size"), 1),
         batch_timeout_ms=_timeout_ms(given.get("batch-timeout", "0"), name("batch-timeout")),
+        replicas_as=_one_of(given.get("replicas-as"), name("replicas-as"), spec.ReplicasAs),
+        form=_one_of(given.get("form"), name("form"), spec.Form),
+        provider=_one_of(given.get("provider"), name("provider"), spec.Provider),
+        devices=_whole(given.get("devices", "1"), name("devices"), 1),
+        overlap=_yes(given.get("overlap", "no"), name("overlap")),
+        cuda_graphs=_yes(given.get("cuda-graphs", "no"), name("cuda-graphs")),
     )
     return check_config(config, name)
 
 
-def parse_other(text: str) -> "ServingConfig":
+def parse_other(text: str, first: "ServingConfig") -> "ServingConfig":
     """Return the configuration of `--compare`: `default`, or knobs like `replicas=2,spinning=no`.
+
+    Args:
+        text: as given.
+        first: what it is compared with, on whose device the default runs.
 
     Raises:
         UsageError: it cannot be read.
     """
     if text.strip() == "default":
-        return parse_config({})
+        return first.default
     if "=" not in text and (hint := did_you_mean(text, ("default",))):
         raise UsageError(f"--compare {text!r} is neither default nor knobs{hint}")
     knobs: dict[str, str] = {}
@@ -155,12 +184,16 @@ def _whole(text: str, where: str, least: int) -> int:
     return check_whole(number, f"{where} {number}", least)
 
 
-def _mode(text: str, where: str) -> "ExecutionMode":
-    match text:
-        case "sequential" | "parallel":
-            return text
-    hint = did_you_mean(text, ("sequential", "parallel"))
-    raise UsageError(f"{where} {text!r} is neither sequential nor parallel{hint}")
+def _one_of(text: str | None, where: str, choice: Any) -> Any:
+    """Return one of the words of a `Literal`, whose first is the default."""
+    words = get_args(choice)
+    if text is None:
+        return words[0]
+    if text in words:
+        return text
+    what = f"neither {words[0]} nor {words[1]}" if len(words) == 2 else "none of "
+    what += "" if len(words) == 2 else ", ".join(words)
+    raise UsageError(f"{where} {text!r} is {what}{did_you_mean(text, words)}")
 
 
 def _yes(text: str, where: str) -> bool:
@@ -178,12 +211,27 @@ def _timeout_ms(text: str, where: str) -> float:
     return timeout_s * 1e3
 
 
+def parse_allowed(device: str, providers: str | None, forms: str | None) -> "Allowed":
+    """Return what `--device`, `--providers` and `--forms` allow to be tried.
+
+    Raises:
+        UsageError: there is no such device, provider or form.
+    """
+
+    def listed(text: str) -> list[str]:
+        return [part.strip() for part in text.split(",") if part.strip()]
+
+    named = None if providers is None else listed(providers)
+    return make_allowed(device, named, listed(forms or ""), lambda option: f"--{option}")
+
+
 def parse_model(
     model: str,
     shape: list[str] | None,
     input: Path | None,
     requests: Path | None,
     seed: int,
+    loading: Loading = AS_USUAL,
 ) -> "ModelSpec":
     """Return the model with what requests to it look like.
 
@@ -191,4 +239,7 @@ def parse_model(
         ModelError: there is no such model.
         UsageError: an option contradicts another or cannot be read, or the seed is negative.
     """
-    return make_model(model, parse_shapes(shape or [], "--shape"), input, requests, seed)
+    shapes, dtypes = parse_typed_shapes(shape or [], "--shape")
+    return make_model(
+        model, shapes, input, requests, seed, loading._replace(dtypes={**loading.dtypes, **dtypes})
+    )

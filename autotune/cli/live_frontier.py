@@ -12,7 +12,6 @@ from autotune.cli.live_rows import Row, rows_of
 from autotune.cli.live_state import State
 from autotune.cli.live_text import Glyphs, Line
 from autotune.records import Summary
-from autotune.spec import RUNTIME_DEFAULT
 from autotune.units import format_ms, format_rps
 
 LEAST_COLUMNS, LEAST_ROWS = 30, 4
@@ -60,7 +59,7 @@ def _by_load(state: State, glyphs: Glyphs) -> Frontier:
     ]
     marks = []
     for (load_rps, config), tried in state.seen.items():
-        if config == RUNTIME_DEFAULT:
+        if config.is_default:
             row = Row(load_rps, config, None, tried, None)
             marks += _mark(row, load_rps, glyphs.default, "magenta", highest_ms, glyphs)
     for row in rows:

@@ -10,7 +10,7 @@ from autotune.cli.live_state import State
 from autotune.cli.live_text import Glyphs, Line, Span, fit
 from autotune.present.cells import bounds, value, verdict
 from autotune.records import Percentile, Summary
-from autotune.spec import RUNTIME_DEFAULT, ServingConfig
+from autotune.spec import ServingConfig
 from autotune.stages.events import Standing, Tried
 from autotune.units import format_ms, format_rps
 
@@ -67,7 +67,7 @@ def rows_of(state: State, everything: bool) -> list[Row]:
             rows += [
                 Row(None, config, None, other, None)
                 for config, other in here.items()
-                if other.rounds or config == RUNTIME_DEFAULT
+                if other.rounds or config.is_default
             ]
     return rows
 

@@ -17,6 +17,7 @@ from autotune.cli.flags import (
 from autotune.cli.options import (
     OBJECTIVE,
     ArrivalsOption,
+    ChannelsLastOption,
     DryRunOption,
     InputOption,
     JsonOption,
@@ -29,16 +30,17 @@ from autotune.cli.options import (
     ShapeOption,
     SloOption,
     TraceOption,
+    TrustPickleOption,
     VerboseOption,
 )
 from autotune.errors import UsageError
-from autotune.given import check_confidence, check_day
+from autotune.given import Loading, check_confidence, check_day
 from autotune.units import parse_duration_s, parse_percent
 
 if TYPE_CHECKING:
     from autotune.stages.question import MeasureQuestion
 
-CONFIGURATION = "Configuration (ONNX Runtime's default, but for)"
+CONFIGURATION = "Configuration (the runtime's default, but for)"
 
 
 def measure(
@@ -97,6 +99,51 @@ def measure(
             rich_help_panel=CONFIGURATION,
         ),
     ] = "0",
+    replicas_as: Annotated[
+        str,
+        typer.Option(
+            metavar="WHERE",
+            help="threads of one process, or processes.",
+            rich_help_panel=CONFIGURATION,
+        ),
+    ] = "threads",
+    form: Annotated[
+        str,
+        typer.Option(
+            metavar="FORM",
+            help="Of a torch model: as_given, compiled or exported.",
+            rich_help_panel=CONFIGURATION,
+        ),
+    ] = "as_given",
+    provider: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="cpu, openvino, xnnpack, dnnl, cuda or tensorrt.",
+            rich_help_panel=CONFIGURATION,
+        ),
+    ] = "cpu",
+    devices: Annotated[
+        int,
+        typer.Option(
+            metavar="N",
+            help="GPUs that the replicas are spread over.",
+            rich_help_panel=CONFIGURATION,
+        ),
+    ] = 1,
+    overlap: Annotated[
+        bool,
+        typer.Option(
+            help="Whether a batch is copied to the GPU while the one before is computed.",
+            rich_help_panel=CONFIGURATION,
+        ),
+    ] = False,
+    cuda_graphs: Annotated[
+        bool,
+        typer.Option(
+            help="Whether batches are replayed as CUDA graphs.", rich_help_panel=CONFIGURATION
+        ),
+    ] = False,
     compare: Annotated[
         str | None,
         typer.Option(
@@ -121,6 +168,8 @@ def measure(
     shape: ShapeOption = None,
     input: InputOption = None,
     requests: RequestsOption = None,
+    trust_pickle: TrustPickleOption = False,
+    channels_last: ChannelsLastOption = True,
     seed: SeedOption = 0,
     dry_run: DryRunOption = False,
     verbose: VerboseOption = False,
@@ -143,6 +192,12 @@ def measure(
             "spinning": "yes" if spinning else "no",
             "max-batch-size": str(max_batch_size),
             "batch-timeout": batch_timeout,
+            "replicas-as": replicas_as,
+            "form": form,
+            "provider": provider,
+            "devices": str(devices),
+            "overlap": "yes" if overlap else "no",
+            "cuda-graphs": "yes" if cuda_graphs else "no",
         }
     )
     confidence_share = check_confidence(
@@ -150,16 +205,17 @@ def measure(
     )
     duration_s = parse_duration_s(duration, "--duration")
     check_day(duration_s, f"--duration {duration!r}")
+    loading = Loading(trust_pickle=trust_pickle, channels_last=channels_last)
     traffics, _ = parse_traffics(load, None, trace, arrivals)
     if traffics is None:
         raise UsageError("say at which load: --load 100, or --trace arrivals.csv")
     question = MeasureQuestion(
-        model=parse_model(model, shape, input, requests, seed),
+        model=parse_model(model, shape, input, requests, seed, loading),
         name=model,
         slo=parse_slo(slo, percentile),
         traffic=traffics[0],
         config=config,
-        other=parse_other(compare) if compare is not None else None,
+        other=parse_other(compare, config) if compare is not None else None,
         confidence=confidence_share,
         duration_s=duration_s,
         seed=seed,

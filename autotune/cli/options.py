@@ -8,6 +8,7 @@ import typer
 from autotune.cli import completions
 
 OBJECTIVE, TRAFFIC, REQUESTS, OUTPUT = "Objective", "Traffic", "Requests", "Output"
+RUNTIME = "Runtime"
 """Groups of options in help."""
 
 FileArgument = Annotated[
@@ -22,8 +23,8 @@ ModelArgument = Annotated[
     str,
     typer.Argument(
         metavar="MODEL",
-        help="An ONNX file, or package:file inside an installed package (magika: means the "
-        "one model in it).",
+        help="An ONNX or torch file, package:file inside an installed package (magika: means the "
+        "one model in it), or package.module:function that builds a torch module.",
         autocompletion=completions.models,
     ),
 ]
@@ -72,7 +73,8 @@ ShapeOption = Annotated[
     list[str] | None,
     typer.Option(
         metavar="NAME=SIZES",
-        help="Shape of one request, like images=1x3x320x320. Repeat per input.",
+        help="Shape of one request, like images=1x3x320x320, or ids=1x128:int64 where a torch "
+        "model does not say its type. Repeat per input.",
         rich_help_panel=REQUESTS,
     ),
 ]
@@ -90,6 +92,46 @@ RequestsOption = Annotated[
         metavar="CSV",
         help="Several kinds of requests: weight,shape or weight,input (.npz), one line each.",
         rich_help_panel=REQUESTS,
+    ),
+]
+DeviceOption = Annotated[
+    str,
+    typer.Option(
+        metavar="DEVICE",
+        help="Where the model runs: cpu, cuda, or GPUs like cuda:0,cuda:1.",
+        rich_help_panel=RUNTIME,
+    ),
+]
+ProvidersOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAMES",
+        help="ONNX Runtime's execution providers that may be tried, like openvino,xnnpack. "
+        "[default: all that are installed]",
+        rich_help_panel=RUNTIME,
+    ),
+]
+FormsOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAMES",
+        help="How a torch model may be executed beside as it is: compiled (torch.compile), "
+        "exported (and compiled ahead by AOTInductor), or both.",
+        rich_help_panel=RUNTIME,
+    ),
+]
+TrustPickleOption = Annotated[
+    bool,
+    typer.Option(
+        "--trust-pickle",
+        help="Load a pickled torch module, which runs code that the file names.",
+        rich_help_panel=RUNTIME,
+    ),
+]
+ChannelsLastOption = Annotated[
+    bool,
+    typer.Option(
+        help="Whether a torch model keeps the channels of images last.", rich_help_panel=RUNTIME
     ),
 ]
 SeedOption = Annotated[

@@ -27,11 +27,12 @@ def model_for(
         ModelError: there is no such model.
         UsageError: an option contradicts another or cannot be read.
     """
-    if not shape and input is None and requests is None:
-        from autotune.promise import request_shapes
+    from autotune.promise import loading_of, request_shapes
 
-        return make_model(model, request_shapes(tuned), None, None, seed)
-    return parse_model(model, shape, input, requests, seed)
+    loading = loading_of(tuned, trust_pickle=False)
+    if not shape and input is None and requests is None:
+        return make_model(model, request_shapes(tuned), None, None, seed, loading)
+    return parse_model(model, shape, input, requests, seed, loading)
 
 
 def pattern_for(

@@ -7,27 +7,39 @@ import typer
 
 from autotune.cli import completions
 from autotune.cli.exit_codes import ExitCode
-from autotune.cli.flags import parse_budget_s, parse_model, parse_slo, parse_traffics, verbosity_of
+from autotune.cli.flags import (
+    parse_allowed,
+    parse_budget_s,
+    parse_model,
+    parse_slo,
+    parse_traffics,
+    verbosity_of,
+)
 from autotune.cli.options import (
     OBJECTIVE,
     OUTPUT,
     TRAFFIC,
     ArrivalsOption,
+    ChannelsLastOption,
+    DeviceOption,
     DryRunOption,
+    FormsOption,
     InputOption,
     JsonOption,
     LoadOption,
     ModelArgument,
     PercentileOption,
+    ProvidersOption,
     QuietOption,
     RequestsOption,
     SeedOption,
     ShapeOption,
     SloOption,
     TraceOption,
+    TrustPickleOption,
     VerboseOption,
 )
-from autotune.given import check_trials, make_objective
+from autotune.given import Loading, check_trials, make_objective
 from autotune.units import parse_share
 
 if TYPE_CHECKING:
@@ -81,6 +93,11 @@ def search(
     shape: ShapeOption = None,
     input: InputOption = None,
     requests: RequestsOption = None,
+    device: DeviceOption = "cpu",
+    providers: ProvidersOption = None,
+    forms: FormsOption = None,
+    trust_pickle: TrustPickleOption = False,
+    channels_last: ChannelsLastOption = True,
     seed: SeedOption = 0,
     output: Annotated[
         Path | None,
@@ -107,7 +124,8 @@ def search(
     verbosity = verbosity_of(verbose, quiet)
     asked_slo = parse_slo(slo, percentile)
     traffics, pattern = parse_traffics(load, loads, trace, arrivals)
-    spec = parse_model(model, shape, input, requests, seed)
+    loading = Loading(trust_pickle=trust_pickle, channels_last=channels_last)
+    spec = parse_model(model, shape, input, requests, seed, loading)
     question = Question(
         model=spec,
         name=model,
@@ -118,6 +136,7 @@ def search(
         max_risk=None if safe is None else parse_share(safe, "--safe"),
         budget_s=parse_budget_s(budget) if budget is not None else None,
         max_trials=check_trials(trials),
+        allowed=parse_allowed(device, providers, forms),
         seed=seed,
         output=output or Path(f"{Path(spec.path).stem}.autotune.json"),
     )

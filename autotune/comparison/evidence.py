@@ -10,7 +10,7 @@ from autotune.comparison.records import Quantity
 from autotune.config_file import PolicyEntry, TunedFile
 from autotune.outcome import Samples
 from autotune.records import Percentile, Summary
-from autotune.spec import RUNTIME_DEFAULT, ServingConfig
+from autotune.spec import ServingConfig
 from autotune.stats.independent import (
     MIN_ROUNDS,
     NOTHING,
@@ -58,7 +58,7 @@ class Seen(NamedTuple):
 def seen(tuned: TunedFile, entry: PolicyEntry, of_default: bool) -> Seen | None:
     """Return what was measured of the answer, or of the runtime's default; None: nothing."""
     summary = entry.default if of_default else entry.measured
-    config = RUNTIME_DEFAULT if of_default else entry.config
+    config = entry.config.default if of_default else entry.config
     if summary is None:
         return None
     rounds = _rounds(tuned, entry.load_rps, config, summary)

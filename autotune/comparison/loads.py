@@ -15,7 +15,7 @@ from autotune.comparison.evidence import (
 )
 from autotune.comparison.records import ADDED, Answer, Basis, Difference, Quantity
 from autotune.config_file import PolicyEntry, TunedFile
-from autotune.spec import RUNTIME_DEFAULT, Slo
+from autotune.spec import Slo
 from autotune.stats.independent import CONFIDENCE, Estimate, chance, holm, subtract
 
 NEAR = 0.01
@@ -80,7 +80,7 @@ class Sides(NamedTuple):
     @property
     def both_default(self) -> bool:
         """Whether both files answer with the runtime's default."""
-        return self.a.config == self.b.config == RUNTIME_DEFAULT
+        return self.a.config == self.b.config and self.a.config.is_default
 
     @property
     def defaults(self) -> tuple[Seen, Seen] | None:

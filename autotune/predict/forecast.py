@@ -1,6 +1,6 @@
 """Predicted latency of every configuration at every load, and what the machine can sustain."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -8,8 +8,11 @@ import numpy as np
 from autotune.outcome import ModelInfo, Samples
 from autotune.predict.queue_simulation import Lanes, batch_seconds, simulate, table_sizes
 from autotune.predict.service_law import ServiceLaw
-from autotune.spec import ServingConfig
+from autotune.spec import Family, ServingConfig
 
+Laws = Mapping[Family, ServiceLaw]
+"""By family of sessions."""
+NO_OTHERS: Laws = {}
 QUANTILES = (0.50, 0.95, 0.99)
 CAPACITY_STEPS = 7
 """Bisection steps between nothing and saturation: within 1 % of it."""
@@ -25,23 +28,37 @@ class Forecast(NamedTuple):
     """At the SLO's quantile."""
 
 
-def make_lanes(law: ServiceLaw, configs: Sequence[ServingConfig], info: ModelInfo) -> Lanes:
-    """Translate configurations into simulation lanes under a service law."""
-    default_threads = info.default_threads
+def make_lanes(
+    law: ServiceLaw, configs: Sequence[ServingConfig], info: ModelInfo, others: Laws = NO_OTHERS
+) -> Lanes:
+    """Translate configurations into simulation lanes.
+
+    Args:
+        law: of the default's family, and of all that have no other.
+        configs: to translate.
+        info: of the model.
+        others: laws of further families.
+    """
     most = max(config.replicas for config in configs)
     sizes = table_sizes(max(config.max_batch_size for config in configs))
+    laws = [law, *others.values()]
+    number = {family: place for place, family in enumerate(others, 1)}
+    of = [number.get(config.family, 0) for config in configs]
+    # To a GPU, the host's threads are none of its own.
+    threads = [1 if config.on_gpu else info.default_threads for config in configs]
+    lanes = list(zip([laws[place] for place in of], configs, threads, strict=True))
     return Lanes(
         replicas=np.array([config.replicas for config in configs]),
         max_batch=np.array([config.max_batch_size for config in configs]),
         timeout_s=np.array([config.batch_timeout_ms / 1000 for config in configs]),
-        alone_s=np.stack([law.batch_s(config, default_threads, sizes) for config in configs]),
-        crowding=np.stack([law.crowding(config, default_threads, most) for config in configs]),
+        alone_s=np.stack([one.batch_s(own, count, sizes) for one, own, count in lanes]),
+        crowding=np.stack([one.crowding(own, count, most) for one, own, count in lanes]),
         engine_batch_s=info.engine_batch_s,
         engine_request_s=info.engine_request_s,
-        calm_busy=np.array([law.calm_busy(config, default_threads) for config in configs]),
+        calm_busy=np.array([one.calm_busy(own, count) for one, own, count in lanes]),
         crowded_jitter=law.crowded_jitter,
-        rests_s=law.rests_s,
-        rests_as=np.array([law.rests_as(config) for config in configs]),
+        rests_s=np.concatenate([own.rests_s for own in laws]),
+        rests_as=len(law.rests_s) * np.array(of) + [one.rests_as(own) for one, own, _ in lanes],
     )
 
 

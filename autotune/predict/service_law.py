@@ -12,6 +12,10 @@
 Interference (2) is memory bandwidth and caches; oversubscription (3) is plain time-sharing at
 gamma = 1, and worse where threads spin for work that cannot come. Batches are measured ever larger
 while that saves time per request: on a CPU not far, on an accelerator until it is full.
+
+A GPU follows the same law as a machine of one core whose replicas are streams: gamma is 1 where a
+batch fills it, and less where kernels of several streams run side by side. Of several GPUs, each
+has its share of the busy replicas.
 """
 
 import math
@@ -97,14 +101,14 @@ class ServiceLaw(NamedTuple):
         """Return slow-down factors for 0 to `largest` busy replicas."""
         shape = config.session_shape
         intra, own = shape.intra_op_threads or default_threads, shape.threads(default_threads)
-        demand = np.arange(largest + 1, dtype=np.float64) * own
+        demand = np.ceil(np.arange(largest + 1) / shape.devices) * own
         own_cores = min(own, self.cores)
         others = (np.minimum(demand, self.cores) - own_cores).clip(min=0)
         room = max(1, self.cores - own_cores)
         gamma = self.oversubscription[mode_of(shape)]
         # More intra-op threads than cores are slow already in the speed curve; inter-op are not.
         excess = np.maximum(demand / max(self.cores, intra), 1.0)
-        return (1 + self.interference * others / room) * excess**gamma
+        return np.asarray((1 + self.interference * others / room) * excess**gamma)
 
 
 def mode_of(shape: SessionShape) -> Mode:
@@ -124,6 +128,7 @@ def take_corners(
     largest_batch: int,
     longest_s: float,
     measure: Callable[[SessionShape, int, int], Corner | None],
+    shapes: Sequence[SessionShape] | None = None,
 ) -> list[Corner]:
     """Measure the corners that the law needs, cheap ones first, and return those that worked.
 
@@ -132,9 +137,10 @@ def take_corners(
         largest_batch: that is of interest.
         longest_s: batches that take longer are of none.
         measure: sessions, all replicas busy with batches of a size; None: that failed.
+        shapes: the sessions; None: those that a CPU needs.
     """
     corners = []
-    for shape in _corner_shapes(cores):
+    for shape in corner_shapes(cores) if shapes is None else shapes:
         size, before_s = 1, math.inf
         while (corner := measure(shape, shape.replicas, size)) is not None:
             corners.append(corner)
@@ -205,14 +211,25 @@ def is_crowded(shape: SessionShape, cores: int) -> bool:
     return shape.replicas * shape.threads_per_replica > cores
 
 
-def _corner_shapes(cores: int) -> list[SessionShape]:
+def gpu_corner_shapes() -> list[SessionShape]:
+    """Return the sessions that tell how a GPU serves: a stream alone, and two."""
+    return [_shape(1, 1, spinning=False), _shape(2, 1, spinning=False)]
+
+
+def side_by_side(cores: int) -> SessionShape:
+    """Return the sessions that tell how replicas of one thread share the machine."""
+    return _shape(cores, 1, spinning=False)
+
+
+def corner_shapes(cores: int) -> list[SessionShape]:
+    """Return the sessions that tell how a CPU serves."""
     shapes = [_shape(1, 1, spinning=False)]
     if cores == 1:
         return shapes
     for threads in [2 ** (cores.bit_length() // 2), cores] if cores >= 8 else [cores]:
         shapes += [_shape(1, threads, spinning=True), _shape(1, threads, spinning=False)]
     shapes += [_shape(1, 1, spinning=False, inter=2), _shape(2, cores, spinning=True)]
-    return [*shapes, _shape(cores, 1, spinning=False)]
+    return [*shapes, side_by_side(cores)]
 
 
 def _tells_growth(shape: SessionShape, cores: int) -> bool:
@@ -290,8 +307,9 @@ def _crowd_terms(
         if corner.busy == cores and corner.shape.intra_op_threads == 1 and corner.busy > 1:
             interference = max(0.0, corner.median_s / base_s - 1)
     for corner in corners:
-        if corner.busy == 2 and corner.shape.intra_op_threads == cores and cores > 1:
+        if corner.busy == 2 and corner.shape.intra_op_threads == cores:
             own_s = alone.get((mode_of(corner.shape), cores))
             if own_s is not None:
-                gamma = max(0.5, math.log2(corner.median_s / own_s))
+                least = 0.5 if cores > 1 else 0.0  # streams of a GPU may not disturb each other
+                gamma = max(least, math.log2(corner.median_s / own_s))
     return interference, gamma

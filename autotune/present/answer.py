@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator
 
+from msgspec import structs
+
 from autotune.config_file import PolicyEntry, TunedFile
 from autotune.present.cells import as_tone, bounds, cpu_ms, share, value, verdict
 from autotune.present.document import BLANK, Column, Document, Line, Row, Table
-from autotune.records import Percentile, Summary
-from autotune.spec import RUNTIME_DEFAULT
-from autotune.units import format_cores, format_ms, format_rps
+from autotune.records import Percentile, Placement, Summary
+from autotune.units import format_cores, format_duration, format_ms, format_rps
 
 _PERCENTILES = {"p50 ms": "p50", "p95 ms": "p95", "p99 ms": "p99"}
 """Fields of a summary, by the heads of their columns."""
@@ -47,9 +48,9 @@ def _rows(entry: PolicyEntry, fields: dict[str, str], with_intervals: bool) -> I
         yield Row([load, name, *cells, "-", "-", "predicted"], tone)
         return
     yield Row([load, name, *_cells(entry.measured, fields, with_intervals)], tone)
-    if entry.default is not None and entry.config != RUNTIME_DEFAULT:
+    if entry.default is not None and not entry.config.is_default:
         default = _cells(entry.default, fields, with_intervals)
-        yield Row(["", RUNTIME_DEFAULT.describe(), *default], "dim")
+        yield Row(["", entry.config.default.describe(), *default], "dim")
 
 
 def _cells(summary: Summary, fields: dict[str, str], with_intervals: bool) -> list[str]:
@@ -80,6 +81,8 @@ def _notes(tuned: TunedFile, with_intervals: bool) -> Iterator[Line]:
         yield Line("Interrupted: this is the best so far, not a finished search.")
     if prediction := _prediction(tuned):
         yield Line(prediction, "dim")
+    for text in (*_executors(tuned), *_transfers(tuned)):
+        yield Line(text, "dim")
     if len(tuned.front) > 1:
         yield from _front(tuned)
     if tuned.search.max_risk is not None:
@@ -112,6 +115,54 @@ def _prediction(tuned: TunedFile) -> str:
         f"while measuring. Capacity: {format_rps(error.predicted_capacity_rps)}/s predicted; "
         f"{capacity}."
     )
+
+
+def _executors(tuned: TunedFile) -> Iterator[str]:
+    """What executed the model beside the runtime as it comes, and what that cost before."""
+    for placement in tuned.search.placements:
+        if placement.provider != "cpu":
+            yield placement_sentence(placement)
+    if tuned.search.compiled_s:
+        yield f"Compiling took {format_duration(tuned.search.compiled_s)}, which is in no latency."
+
+
+def placement_sentence(placement: Placement) -> str:
+    """Say how much of the model a provider executes."""
+    total, fallen = sum(placement.nodes.values()), placement.nodes.get("cpu", 0)
+    text = f"{placement.provider} executes {total - fallen} of the model's {total} nodes"
+    return (
+        f"{text}; {100 * placement.fallback_share:.0f} % fell back to the CPU."
+        if fallen
+        else f"{text}."
+    )
+
+
+def _transfers(tuned: TunedFile) -> Iterator[str]:
+    """How much of the copying to and from a GPU is hidden, and what latency gains by that."""
+    for entry in tuned.policy:
+        measured = entry.measured
+        moved = None if measured is None else measured.transfer
+        if measured is None or moved is None or not moved.batches:
+            continue
+        each_ms = 1e3 * (moved.in_s + moved.out_s) / moved.batches
+        text = (
+            f"At {format_rps(entry.load_rps)}/s copies take {format_ms(each_ms)} ms a batch, of "
+            f"which {100 * moved.hidden_share:.0f} % is hidden behind compute"
+        )
+        if (naive_ms := _naive_ms(tuned, entry)) and (own := measured.objective.value_ms):
+            text += f"; the same without overlap: {format_ms(naive_ms)} ms, x{own / naive_ms:.2f}"
+        yield f"{text}."
+
+
+def _naive_ms(tuned: TunedFile, entry: PolicyEntry) -> float | None:
+    """Latency of the same configuration whose copies are not overlapped, in the same rounds."""
+    if not entry.config.overlap:
+        return None
+    naive = structs.replace(entry.config, overlap=False)
+    for one in tuned.finalists:
+        if one.load_rps == entry.load_rps and one.config == naive:
+            return one.measured.objective.value_ms
+    return None
 
 
 def _front(tuned: TunedFile) -> Iterator[Line]:

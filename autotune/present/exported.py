@@ -17,6 +17,15 @@ _HEADS: dict[Knob, str] = {
     "max_batch_size": "batch",
     "batch_timeout_ms": "wait",
 }
+_OTHERS: dict[Knob, str] = {
+    "replicas_as": "processes",
+    "form": "form",
+    "provider": "provider",
+    "devices": "GPUs",
+    "overlap": "overlap",
+    "cuda_graphs": "CUDA graphs",
+}
+"""Knobs without a column: few configurations have them."""
 _SELDOM: tuple[Knob, ...] = ("inter_op_threads", "execution_mode")
 """Of narrow windows they are left out: few models gain from them."""
 
@@ -58,10 +67,15 @@ def servers_page(exporters: Mapping[str, Exporter]) -> Document:
         ),
         Line("run: proven on the real server; parsed: by a parser of its format alone.", "dim"),
         BLANK,
-        *(
-            Line(f"{name}, {_HEADS[knob]}: {carried.by}")
-            for name, one in exporters.items()
-            for knob, carried in one.carried.items()
-            if carried.how in ("almost", "no")
-        ),
+        *(Line(f"{', '.join(names)}; {what}") for what, names in _shortcomings(exporters).items()),
     ]
+
+
+def _shortcomings(exporters: Mapping[str, Exporter]) -> dict[str, list[str]]:
+    """Return what is carried almost or not at all, and by which servers alike."""
+    heads, found = _HEADS | _OTHERS, dict[str, list[str]]()
+    for knob in heads:
+        for name, one in exporters.items():
+            if one.carried[knob].how in ("almost", "no"):
+                found.setdefault(f"{heads[knob]}: {one.carried[knob].by}", []).append(name)
+    return found

@@ -34,6 +34,7 @@ _AS_NUMBER = (
     "intra-op-threads",
     "inter-op-threads",
     "max-batch-size",
+    "devices",
     "compare",  # knobs, which are none, stay as they are
 )
 _AS_TEXT = (
@@ -44,6 +45,10 @@ _AS_TEXT = (
     "requests",
     "output",
     "execution-mode",
+    "replicas-as",
+    "form",
+    "provider",
+    "device",
     "stale",
     "server",
     "to",
@@ -59,13 +64,18 @@ ARGUMENTS: dict[str, tuple[str, Callable[[str], str]]] = {
     "load": ("load_rps", lambda value: f"{parse_load_rps(value, ''):g}"),
     "loads": ("loads_rps", lambda value: f"{parse_load_rps(value, ''):g}"),
     "shape": ("shapes", lambda value: f"{parse_shapes([value], '')}"),
+    **{name: (name, lambda value: f"{value.split(',')}") for name in ("forms", "providers")},
     "safe": ("safe", _share),
     "tolerance": ("tolerance", _share),
     **{name: (name.replace("-", "_"), _number) for name in _AS_NUMBER},
     **{name: (name.replace("-", "_"), repr) for name in _AS_TEXT},
 }
 """What an option of the command line is called here, and how its value is written."""
-FLAGS = {"spinning": "spinning=True", "no-spinning": "spinning=False", "force": "force=True"}
+_SWITCHES = ("spinning", "channels-last", "overlap", "cuda-graphs")
+FLAGS = {
+    **{name: f"{name.replace('-', '_')}=True" for name in (*_SWITCHES, "force", "trust-pickle")},
+    **{f"no-{name}": f"{name.replace('-', '_')}=False" for name in _SWITCHES},
+}
 _NO_VALUES = {"and", "or", "of", "the", "both", "names", "to", "is", "with", "a"}
 _OPTION = re.compile(
     r"(?<![\w-])(?:--(?P<name>[a-z][a-z-]*)|-o(?= ))"

@@ -75,6 +75,19 @@ def _configurations(found: SearchPlan) -> str:
     if len(axes.max_batch_sizes) > 1:
         parts.append(f"batches of up to {_list(axes.max_batch_sizes)}")
         parts.append(f"batch timeouts {_list(axes.batch_timeouts_ms)} ms")
+    can = axes.abilities
+    for what, values in (
+        ("replicas as", can.replicas_as),
+        ("forms", can.forms),
+        ("providers", can.providers),
+    ):
+        if len(values) > 1:
+            parts.append(f"{what} {', '.join(values)}")
+    if can.devices:
+        gpus = "a GPU" if can.devices == 1 else f"up to {can.devices} GPUs"
+        parts = [*parts[2:], f"streams on {gpus}"]
+    parts += ["copies overlapped or not"] if can.overlap else []
+    parts += ["CUDA graphs or not"] if can.cuda_graphs else []
     cores = f"{found.cores} usable core{'s' if found.cores > 1 else ''}"
     return f"{found.configurations:,} for {cores}: {'; '.join(parts)}"
 

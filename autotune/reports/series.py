@@ -6,7 +6,7 @@ from typing import Any
 
 from autotune.config_file import PolicyEntry, Trial, TunedFile
 from autotune.records import Percentile, Summary
-from autotune.spec import RUNTIME_DEFAULT, ServingConfig
+from autotune.spec import ServingConfig
 from autotune.units import format_rps
 
 Row = dict[str, Any]
@@ -26,6 +26,12 @@ KNOBS = {
     "spinning": "spinning",
     "max_batch_size": "max batch size",
     "batch_timeout_ms": "batch timeout, ms",
+    "replicas_as": "replicas as",
+    "form": "form",
+    "provider": "provider",
+    "devices": "GPUs",
+    "overlap": "overlapped copies",
+    "cuda_graphs": "CUDA graphs",
 }
 
 
@@ -35,7 +41,7 @@ def sides(entry: PolicyEntry) -> list[tuple[str, ServingConfig, Summary]]:
     if entry.measured is not None:
         found.append((TUNED, entry.config, entry.measured))
     if entry.default is not None:
-        found.append((DEFAULT, RUNTIME_DEFAULT, entry.default))
+        found.append((DEFAULT, entry.config.default, entry.default))
     return found
 
 
@@ -80,7 +86,7 @@ def curve_rows(tuned: TunedFile) -> list[Row]:
         {
             "load_rps": load_rps,
             "ms": ms,
-            "side": DEFAULT if curve.config == RUNTIME_DEFAULT else TUNED,
+            "side": DEFAULT if curve.config.is_default else TUNED,
             "config": curve.config.describe(),
         }
         for curve in tuned.curves

@@ -1,20 +1,31 @@
 """All configurations, as records for people and as coordinates for the search."""
 
 import math
+from collections.abc import Mapping
 from itertools import product
-from typing import NamedTuple
+from typing import NamedTuple, get_args
 
 import msgspec
 import numpy as np
 
-from autotune.outcome import Samples
-from autotune.space.axes import OVERSUBSCRIPTION, Axes
+from autotune.outcome import Abilities, Samples
+from autotune.space.axes import GPU_REPLICAS, OVERSUBSCRIPTION, Axes, powers_of_two
 from autotune.space.feasible import infeasible_because
-from autotune.spec import RUNTIME_DEFAULT, ServingConfig
+from autotune.spec import (
+    DEVICES,
+    ON_GPU,
+    Family,
+    Form,
+    Provider,
+    ServingConfig,
+    runtime_default,
+)
 
 AXIS_NAMES = ("replicas", "intra_op", "inter_op", "spinning", "max_batch", "batch_timeout")
 SESSION_AXES = 4
 """The first of them: those that need other sessions."""
+_FORMS: tuple[Form, ...] = get_args(Form)
+_PROVIDERS: tuple[Provider, ...] = get_args(Provider)
 
 
 class Lattice(NamedTuple):
@@ -22,9 +33,24 @@ class Lattice(NamedTuple):
 
     configs: tuple[ServingConfig, ...]
     coordinates: Samples
-    """Shape (points, axes of `AXIS_NAMES`); a step of 1 is a doubling, or a switch thrown."""
+    """Shape (points, axes): those of `AXIS_NAMES`, with further session axes, where the space has
+    any, behind the first four; a step of 1 is a doubling, or a switch thrown."""
     excluded: tuple[tuple[ServingConfig, str], ...]
     """Points left out, one per session shape, each with the reason."""
+    session_axes: int = SESSION_AXES
+    """The first axes: those that need other sessions."""
+
+    def without(self, failed: Mapping[Family, str]) -> "Lattice":
+        """Return the lattice without the families that cannot be had here, for whatever reason."""
+        kept = [p for p, config in enumerate(self.configs) if config.family not in failed]
+        out = {c.session_shape: c for c in self.configs if c.family in failed}
+        excluded = tuple((config, failed[config.family]) for config in out.values())
+        configs = tuple(self.configs[point] for point in kept)
+        return self._replace(
+            configs=configs,
+            coordinates=self.coordinates[kept],
+            excluded=self.excluded + excluded,
+        )
 
 
 def make_lattice(
@@ -39,18 +65,23 @@ def make_lattice(
         memory_bytes: what may be taken; None where unknown.
     """
     twin = ServingConfig(intra_op_threads=default_threads, spinning=default_threads > 1)
-    configs, excluded = [RUNTIME_DEFAULT], []
+    default = runtime_default(axes.abilities.providers[0])
+    configs, excluded = [default], []
     for shape_config in session_configs(axes):
         reason = infeasible_because(shape_config.session_shape, footprint_bytes, memory_bytes)
         if reason is not None:
             excluded.append((shape_config, reason))
             continue
         variants = _batch_variants(shape_config, axes)
-        configs.extend(config for config in variants if config != twin)
+        configs.extend(config for config in variants if config not in (twin, default))
+    places = np.array([coordinates(config, default_threads) for config in configs])
+    further = np.array([_further(config) for config in configs])
+    further = further[:, np.ptp(further, axis=0) > 0]
     return Lattice(
         configs=tuple(configs),
-        coordinates=np.array([coordinates(config, default_threads) for config in configs]),
+        coordinates=np.hstack([places[:, :SESSION_AXES], further, places[:, SESSION_AXES:]]),
         excluded=tuple(excluded),
+        session_axes=SESSION_AXES + further.shape[1],
     )
 
 
@@ -68,18 +99,60 @@ def coordinates(config: ServingConfig, default_threads: int) -> list[float]:
     ]
 
 
+def _further(config: ServingConfig) -> list[float]:
+    """Place a configuration by what executes it: forms and providers one step apart, in order."""
+    return [
+        float(config.replicas_as == "processes"),
+        float(_FORMS.index(config.form)),
+        float(_PROVIDERS.index(config.provider)),
+        math.log2(config.devices),
+        float(config.overlap),
+        float(config.cuda_graphs),
+    ]
+
+
 def session_configs(axes: Axes) -> list[ServingConfig]:
     """Return every way to open sessions, without batching."""
+    found = []
+    can = axes.abilities
+    for provider, form, replicas_as in product(can.providers, can.forms, can.replicas_as):
+        on_gpu = provider in ON_GPU
+        ways = _on_gpu(can) if on_gpu else _on_cpu(axes, can_all=provider in DEVICES)
+        found += [
+            msgspec.structs.replace(way, provider=provider, form=form, replicas_as=replicas_as)
+            for way in ways
+            if replicas_as == "threads" or way.replicas > 1
+        ]
+    return found
+
+
+def _on_gpu(can: Abilities) -> list[ServingConfig]:
+    devices = powers_of_two(max(1, can.devices))
+    replicas = powers_of_two(GPU_REPLICAS * max(devices))
+    overlaps = (False, True) if can.overlap else (False,)
+    graphs = (False, True) if can.cuda_graphs else (False,)
+    return [
+        ServingConfig(replicas=count, devices=over, overlap=overlap, cuda_graphs=graph)
+        for over, count, overlap, graph in product(devices, replicas, overlaps, graphs)
+        if over <= count <= GPU_REPLICAS * over
+    ]
+
+
+def _on_cpu(axes: Axes, can_all: bool) -> list[ServingConfig]:
+    """Return the ways on the host; other providers than the CPU's have no mode and no spinning."""
     limit = OVERSUBSCRIPTION * axes.cores
+    spins = (True, False) if can_all and axes.abilities.spinning else (True,)
     found = []
     for replicas, threads in product(axes.replicas, axes.intra_op_threads):
         if replicas * threads > limit:
             continue
-        for spinning in (True, False) if threads > 1 else (False,):
+        for spinning in spins if threads > 1 else (False,):
             found.append(
                 ServingConfig(replicas=replicas, intra_op_threads=threads, spinning=spinning)
             )
-        for inter, spinning in product(axes.inter_op_threads, (True, False)):
+        if not can_all:
+            continue
+        for inter, spinning in product(axes.inter_op_threads, spins):
             if replicas * threads * inter <= limit:
                 found.append(
                     ServingConfig(

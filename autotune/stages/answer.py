@@ -17,7 +17,7 @@ from autotune.config_file import (
 )
 from autotune.outcome import Measured
 from autotune.probes.machine import this_machine
-from autotune.spec import RUNTIME_DEFAULT, ServingConfig
+from autotune.spec import ServingConfig
 from autotune.stages.confirm import finalists
 from autotune.stages.context import Context
 from autotune.stages.evidence import all_finalists, curves, lattice_map, repeat_arguments
@@ -48,7 +48,7 @@ def answer(context: Context, ground: Ground, strategy: Rrl, ended: Ended) -> Tun
     question, info = context.question, ground.info
     return TunedFile(
         format="autotune",
-        schema_version=5,
+        schema_version=6,
         status=_status(entries, context, ended),
         summary=summarize_policy(entries, question.slo),
         recommended=recommended(entries),
@@ -58,13 +58,15 @@ def answer(context: Context, ground: Ground, strategy: Rrl, ended: Ended) -> Tun
         model=ModelIdentity(
             name=question.name,
             sha256=ended.model_sha256,
+            function=question.model.function,
+            channels_last=question.model.channels_last,
             inputs=info.inputs,
             request_shapes=info.sample_shapes,
             request_source=info.sample_source,
             batchable=info.batchable,
             batch_reason=info.batch_reason,
         ),
-        machine=this_machine(),
+        machine=this_machine(with_gpus=ground.lattice.configs[0].on_gpu),
         runtime=info.runtime,
         autotune=version("autotune"),
         search=_search_info(context, ground, ended, entries),
@@ -111,6 +113,8 @@ def _search_info(
         max_risk=context.question.max_risk,
         violations=sum(not one.meets_slo for one in measured),
         prediction=prediction_error(context, ground, entries),
+        compiled_s=context.bench.compiled_s,
+        placements=context.bench.placements,
     )
 
 
@@ -156,7 +160,7 @@ def _contenders(context: Context, field: list[ServingConfig], traffic: Traffic) 
     runs = {c: journal.runs("confirm", traffic, c) for c in field if c not in failed}
     diverged = {config for config, seen in runs.items() if any(run.diverged for run in seen)}
     rounds = min((len(seen) for config, seen in runs.items() if config not in diverged), default=1)
-    if RUNTIME_DEFAULT not in runs or not rounds:
+    if field[0] not in runs or not rounds:
         return []
     return [
         _contender(context, config, seen if config in diverged else seen[:rounds])

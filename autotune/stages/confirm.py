@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 
 import numpy as np
+from msgspec import structs
 
 from autotune.arrivals import Traffic
 from autotune.records import Failed, Summary
-from autotune.spec import RUNTIME_DEFAULT, ServingConfig
+from autotune.spec import ServingConfig
 from autotune.stages.context import Context
 from autotune.stages.drive import Window, order_of_round, run_trial
 from autotune.stages.events import Said, Started, Tried
@@ -47,17 +48,20 @@ def finalists(ground: Ground, strategy: Strategy, load: int) -> list[ServingConf
     configs, estimated_s = ground.lattice.configs, np.exp(strategy.estimate(load))
     ranked = strategy.best(load)
     if not ranked:
-        return [RUNTIME_DEFAULT]
+        return [configs[0]]
     best, *others = ranked
     close = [point for point in others if estimated_s[point] <= CLOSE * estimated_s[best]]
     close.sort(key=lambda point: configs[point].complexity)
-    rivals = [configs[point] for point in (best, *close) if configs[point] != RUNTIME_DEFAULT]
+    rivals = [configs[point] for point in (best, *close) if point]
     rivals = rivals[:MAX_FINALISTS]
+    if configs[best].overlap:  # what overlapping gains is told beside the same without
+        naive = structs.replace(configs[best], overlap=False)
+        rivals = [configs[best], *([naive] if naive != configs[0] else [])]
     several = [point for point, config in enumerate(configs) if _side_by_side(config, ground.cores)]
     if several and not any(rival.replicas > 1 for rival in rivals):
         point = several[best_predicted(estimated_s[several], [configs[p] for p in several])]
         rivals = [*rivals[: MAX_FINALISTS - 1], configs[point]]
-    return [RUNTIME_DEFAULT, *rivals]
+    return [configs[0], *rivals]
 
 
 def safe(
@@ -72,13 +76,12 @@ def safe(
         return field
     risk, configs = strategy.risk(load), ground.lattice.configs
     allowed = [config for config in field if risk[configs.index(config)] < max_risk]
-    return allowed if RUNTIME_DEFAULT in allowed else []
+    return allowed if configs[0] in allowed else []
 
 
 def _side_by_side(config: ServingConfig, cores: int) -> bool:
-    return config.replicas > 1 and (
-        config.replicas * config.session_shape.threads_per_replica <= cores
-    )
+    fits = config.replicas * config.session_shape.threads_per_replica <= cores
+    return config.replicas > 1 and (fits or config.on_gpu)
 
 
 def confirm(context: Context, ground: Ground, strategy: Rrl) -> None:

@@ -5,7 +5,7 @@ import numpy as np
 from autotune.outcome import Measured, Samples
 from autotune.patterns import Trace
 from autotune.records import Curve, Finalist, LatticeMap
-from autotune.spec import RUNTIME_DEFAULT, ServingConfig
+from autotune.spec import ServingConfig
 from autotune.stages.confirm import finalists
 from autotune.stages.context import Context
 from autotune.stages.drive import search_window_s
@@ -70,7 +70,7 @@ def curves(context: Context, ground: Ground, recommended: ServingConfig) -> list
         return []  # it has the load that it has
     question, top_rps = context.question, PAST_THE_TOP * last.load_rps
     loads_rps = np.linspace(top_rps / CURVE_LOADS, top_rps, CURVE_LOADS)
-    configs = list(dict.fromkeys([recommended, RUNTIME_DEFAULT]))
+    configs = list(dict.fromkeys([recommended, ground.lattice.configs[0]]))
     points = np.array([ground.lattice.configs.index(config) for config in configs])
     found = []
     for load_rps in loads_rps:
@@ -128,7 +128,10 @@ def repeat_arguments(question: Question) -> list[str] | None:
     for option, value in (("--requests", model.requests_file), ("--input", model.input_file)):
         found += [option, value] if value is not None else []
     for name, shape in model.shapes.items():
-        found += ["--shape", f"{name}={format_shape(shape)}"]
+        dtype = f":{model.dtypes[name]}" if name in model.dtypes else ""
+        found += ["--shape", f"{name}={format_shape(shape)}{dtype}"]
+    found += ["--trust-pickle"] if model.trust_pickle else []
+    found += [] if model.channels_last else ["--no-channels-last"]
     return [*found, "--seed", str(question.seed)]
 
 

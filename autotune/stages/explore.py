@@ -1,9 +1,12 @@
 """Explore: measure what can still change the answer, until settled or out of time."""
 
+import math
+
 import numpy as np
 
 from autotune.config_file import StopReason
 from autotune.outcome import Samples
+from autotune.spec import ServingConfig
 from autotune.stages.context import Context
 from autotune.stages.drive import Window, run_trial, search_window_s
 from autotune.stages.events import Standing, Started, Tried
@@ -86,10 +89,17 @@ def _costs(context: Context, ground: Ground, windows_s: list[float]) -> Samples:
     """Seconds to measure each pair now: its window, and loading where no session stands."""
     loading_s = np.array(
         [
-            0.0
-            if context.bench.is_warm(config.session_shape)
-            else CHILD_START_S + config.replicas * ground.info.load_s
+            0.0 if context.bench.is_warm(config.session_shape) else opening_s(config, ground)
             for config in ground.lattice.configs
         ]
     )
     return np.asarray(np.array(windows_s)[:, None] + loading_s[None, :])
+
+
+def opening_s(config: ServingConfig, ground: Ground) -> float:
+    """Return about how long it takes to open sessions in a new process, compiling left aside."""
+    start_s = max(CHILD_START_S, ground.info.start_s)
+    loads_s = config.replicas * ground.info.load_s
+    if config.replicas_as == "processes":  # they start at once, and the cores are shared
+        loads_s = math.ceil(config.replicas / ground.cores) * (start_s + ground.info.load_s)
+    return start_s + loads_s

@@ -11,7 +11,7 @@ from autotune.patterns import Pattern
 from autotune.probes.memory import available_memory_bytes
 from autotune.records import Failed
 from autotune.space.feasible import infeasible_because
-from autotune.spec import RUNTIME_DEFAULT, ModelSpec, Record, ServingConfig
+from autotune.spec import ModelSpec, Record, ServingConfig
 from autotune.stages.drive import LEAD_IN_SHARE, Window, order_of_round, run_trial
 from autotune.stages.events import Observer, Started, Tried
 from autotune.stages.loading import inspect_model
@@ -121,7 +121,7 @@ def _ended(
 
 def sides_of(config: ServingConfig) -> list[ServingConfig]:
     """Return what is measured in each round: twice what is recommended, and the default."""
-    return [config, config] + ([] if config == RUNTIME_DEFAULT else [RUNTIME_DEFAULT])
+    return [config, config] + ([] if config.is_default else [config.default])
 
 
 def inspect_for_gate(question: GateQuestion, bench: Bench, observe: Observer) -> ModelInfo:

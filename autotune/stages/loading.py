@@ -4,7 +4,7 @@ from pathlib import Path
 
 from autotune.outcome import ModelInfo
 from autotune.spec import Slo
-from autotune.stages.events import Loading, Observer
+from autotune.stages.events import Loading, Observer, Said
 from autotune.trial.bench import Bench
 
 
@@ -15,6 +15,9 @@ def inspect_model(name: str, slo: Slo, bench: Bench, observe: Observer) -> Model
         ModelError, UsageError: the model or its inputs cannot be used.
     """
     observe(Loading(name=name, slo=slo, bytes=size_bytes(Path(bench.model.path))))
+    if bench.model.function is not None:
+        text = f"running code of yours: {bench.model.function}, from {bench.model.path}"
+        observe(Said(text=text))
     bench.report_to(observe)
     return bench.inspect()
 

@@ -16,7 +16,7 @@ from autotune.stages.gate_rounds import (
     plan_gate_rounds,
     sides_of,
 )
-from autotune.stages.question import MeasureQuestion, Question, default_budget_s
+from autotune.stages.question import MeasureQuestion, Question, allowed_by, default_budget_s
 from autotune.stages.single import inspect, plan_rounds
 from autotune.stages.survey import look_around, shares_of_capacity
 from autotune.stats.sequential import LEAD_IN, PASS_CAUTION, Evidence, factor_to_decide
@@ -134,7 +134,7 @@ def plan_search(question: Question, observe: Observer = lambda event: None) -> S
     output = question.output
     if output is not None:
         config_file.check_writable(output)
-    with Bench(question.model) as bench:
+    with Bench(question.model, question.allowed) as bench:
         site = look_around(question, bench, observe)
     budget_s = question.budget_s or default_budget_s(site.info.run_s)
     traffics = question.traffics or []
@@ -182,7 +182,7 @@ def plan_measure(question: MeasureQuestion, observe: Observer = lambda event: No
         UsageError, ModelError: as it would.
     """
     rounds, window_s = (0, 0.0) if question.other is None else plan_rounds(question)
-    with Bench(question.model) as bench:
+    with Bench(question.model, allowed_by(question.configs)) as bench:
         info = inspect(question, bench, observe)
     requests = _requests_to_pass(question.slo, question.confidence)
     return MeasurePlan(
@@ -208,7 +208,7 @@ def plan_gate(question: GateQuestion, observe: Observer = lambda event: None) ->
         UsageError, ModelError: as it would.
     """
     started_s = time.monotonic()
-    with Bench(question.model) as bench:
+    with Bench(question.model, allowed_by([question.entry.config])) as bench:
         info = inspect_for_gate(question, bench, observe)
     sides = sides_of(question.entry.config)
     loaded_s = sum(one.replicas * info.load_s for one in dict.fromkeys(sides))

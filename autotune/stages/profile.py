@@ -4,19 +4,29 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import NamedTuple
 
-import msgspec
 import numpy as np
+from msgspec import structs
 from scipy.special import ndtr
 
-from autotune.errors import MeasureError
 from autotune.outcome import ModelInfo, Samples, ServiceTimes
 from autotune.predict.predictor import Predictor
 from autotune.predict.queue_simulation import batch_seconds
 from autotune.predict.rest import Paced
-from autotune.predict.service_law import Corner, is_crowded, paced_shapes, take_corners
+from autotune.predict.service_law import (
+    Corner,
+    ServiceLaw,
+    corner_shapes,
+    fit_law,
+    gpu_corner_shapes,
+    is_crowded,
+    paced_shapes,
+    side_by_side,
+    take_corners,
+)
 from autotune.records import Failed
+from autotune.runtime_environment import environment_of
 from autotune.space.feasible import infeasible_because
-from autotune.spec import ServingConfig, SessionShape
+from autotune.spec import Family, ServingConfig, SessionShape
 from autotune.stages import events
 from autotune.stages.context import Context
 from autotune.stages.events import Said
@@ -43,6 +53,7 @@ REFINED = 4
 """Most sessions that are profiled because the answer depends on them."""
 LONGEST_REFINED_S = 0.2
 """Full batches that take longer are not."""
+ON_CPU = Family()
 SENSITIVE = 0.1
 """Chance of being the best at some load from which on sessions are worth a corner of their own."""
 
@@ -53,43 +64,90 @@ class Subject(NamedTuple):
     context: Context
     info: ModelInfo
     cores: int
+    memory_bytes: int | None
 
 
 class Profile(NamedTuple):
-    """What was measured."""
+    """What was measured of one family of sessions."""
 
+    cores: int
+    """Of what executes it: those of the machine, or one of a GPU."""
     corners: list[Corner]
+    """Of sessions as the law has them, whatever their family."""
     paced: list[Paced]
 
+    @property
+    def law(self) -> ServiceLaw:
+        """The law fitted to them."""
+        return fit_law(self.corners, self.cores, self.paced)
 
-def profile(on: Subject, memory_bytes: int | None, largest_batch: int) -> Profile:
+
+class NotProfiledError(Exception):
+    """Not even one replica of a family could be profiled; says why."""
+
+
+def profile(
+    on: Subject, family: Family, largest_batch: int, known: Profile | None = None
+) -> Profile:
     """Measure the corners that fit the memory, with batches up to the largest of interest.
 
-    Raises:
-        MeasureError: not even one thread alone could be profiled.
-    """
+    Args:
+        on: what is profiled where.
+        family: of the sessions.
+        largest_batch: of interest.
+        known: of the same sessions in one process; replicas with a process each differ from them
+            only where they are side by side.
 
-    paced = []
+    Raises:
+        NotProfiledError: not even one replica alone could be profiled.
+    """
+    paced: list[Paced] = []
 
     def measure(shape: SessionShape, busy: int, batch_size: int) -> Corner | None:
-        if infeasible_because(shape, on.info.footprint_bytes, memory_bytes) is not None:
+        real = in_family(shape, family)
+        if infeasible_because(real, on.info.footprint_bytes, on.memory_bytes) is not None:
             return None
-        corner = _corner(on, shape, busy, batch_size)
+        if shape.execution_mode == "parallel" and not on.info.abilities.inter_op:
+            return None
+        corner = _corner(on, real, busy, batch_size)
         if isinstance(corner, Corner):
             slow = corner.median_s > SLOW_S
-            if shape in paced_shapes(on.cores) and batch_size == 1 and not slow:
-                paced.extend(_paced(on, shape))
+            if shape in paced_shapes(cores) and batch_size == 1 and not slow:
+                paced.extend(_paced(on, real))
             return corner
         if (busy, shape.threads_per_replica, batch_size) == (1, 1, 1):
-            raise MeasureError(
-                f"the model does not run on one thread: {corner.kind}: {corner.detail}"
-            )
+            raise NotProfiledError(f"{corner.kind}: {corner.detail}")
         return None
 
+    cores = 1 if family.on_gpu else on.cores
+    shapes = gpu_corner_shapes() if family.on_gpu else corner_shapes(cores)
+    if known is not None:
+        shapes = [side_by_side(cores)]
+    is_torch = on.info.runtime.startswith("torch")
+    # A process that was started for threads that sleep is of no use to others: these first.
+    shapes.sort(key=lambda one: not environment_of(is_torch, in_family(one, family)))
     longest_s = on.context.question.slo.latency_ms / 1e3
-    corners = take_corners(on.cores, largest_batch, longest_s, measure)
+    corners = take_corners(cores, largest_batch, longest_s, measure, shapes)
     corners = [corner if corner.steady else _again(on, corner) for corner in corners]
-    return Profile(corners, paced)
+    corners = [structs.replace(corner, shape=as_law(corner.shape)) for corner in corners]
+    paced = [structs.replace(one, shape=as_law(one.shape)) for one in paced]
+    if known is not None:
+        corners = [one for one in known.corners if one.shape != shapes[0]] + corners
+    return Profile(cores, corners, paced or (known.paced if known is not None else []))
+
+
+def in_family(shape: SessionShape, family: Family) -> SessionShape:
+    """Return sessions of the law as those of a family; beside a GPU, host threads are as usual."""
+    changes = structs.asdict(family)
+    if family.on_gpu:
+        changes |= {"intra_op_threads": 0, "spinning": True}
+    return structs.replace(shape, **changes)
+
+
+def as_law(shape: SessionShape) -> SessionShape:
+    """Return sessions of a family as the law has them."""
+    threads = {"intra_op_threads": 1, "spinning": False} if shape.family.on_gpu else {}
+    return structs.replace(shape, **structs.asdict(Family()), **threads)
 
 
 def _paced(on: Subject, shape: SessionShape) -> list[Paced]:
@@ -176,13 +234,15 @@ def chances_of_best(predictor: Predictor) -> Samples:
 
 
 def as_seen(
-    corners: Sequence[Corner], configs: Sequence[ServingConfig]
+    corners: Sequence[Corner], configs: Sequence[ServingConfig], family: Family = ON_CPU
 ) -> list[tuple[int, list[ServiceState]]]:
-    """Return the corners as what a point of the lattice with these sessions was seen to do."""
+    """Return a family's corners as what a point of the lattice with its sessions was seen to do."""
     first: dict[SessionShape, int] = {}
     for point, config in enumerate(configs):
         first.setdefault(config.session_shape, point)
-    return [(first[corner.shape], [_state(corner)]) for corner in corners if corner.shape in first]
+    shapes = [in_family(corner.shape, family) for corner in corners]
+    seen = zip(shapes, corners, strict=True)
+    return [(first[shape], [_state(corner)]) for shape, corner in seen if shape in first]
 
 
 def _state(corner: Corner) -> ServiceState:
@@ -237,14 +297,16 @@ def _sample(
 
 def _is_steady(shape: SessionShape, cores: int, sample: ServiceTimes) -> bool:
     """Whether nothing disturbed a sample; where threads share cores, they disturb each other."""
-    if is_crowded(shape, cores):
+    if is_crowded(shape, cores) and not shape.family.on_gpu:
         return True
     low_s, high_s = np.quantile(sample.seconds, [0.25, 0.75])
-    alone = shape.threads_per_replica > 1 or sample.cpu_s >= DESCHEDULED * np.mean(sample.seconds)
+    # Who waits for a GPU needs no core.
+    several = shape.threads_per_replica > 1 or shape.family.on_gpu
+    alone = several or sample.cpu_s >= DESCHEDULED * np.mean(sample.seconds)
     return bool(alone and high_s <= STEADY_SPREAD * low_s)
 
 
 def _label(shape: SessionShape, busy: int, batch_size: int) -> str:
-    config = ServingConfig(**msgspec.structs.asdict(shape))
+    config = ServingConfig(**structs.asdict(shape))
     batch = f", batches of {batch_size}" if batch_size > 1 else ""
     return f"{config.describe()}{', all busy' if busy > 1 else ''}{batch}"

@@ -1,11 +1,12 @@
 """What a person asks of a search, settled and checked before anything runs."""
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from autotune.arrivals import Traffic
 from autotune.patterns import Pattern, Poisson
-from autotune.spec import ModelSpec, Objective, Record, ServingConfig, Slo
+from autotune.spec import Allowed, ModelSpec, Objective, Record, ServingConfig, Slo
 
 DEFAULT_BUDGET_S = 80.0
 LARGEST_DEFAULT_BUDGET_S = 300.0
@@ -34,6 +35,8 @@ class Question(Record, frozen=True, eq=False):
     objective: Objective = "latency"
     max_risk: float | None = None
     """Try only what is predicted to miss the SLO with less than this chance; None: anything."""
+    allowed: Allowed = Allowed()
+    """What may be tried of what the runtime has to offer."""
 
 
 class MeasureQuestion(Record, frozen=True, eq=False):
@@ -57,6 +60,15 @@ class MeasureQuestion(Record, frozen=True, eq=False):
     def configs(self) -> list[ServingConfig]:
         """The configurations to measure."""
         return [self.config] if self.other is None else [self.config, self.other]
+
+
+def allowed_by(configs: Sequence[ServingConfig]) -> Allowed:
+    """Return what must be allowed for these configurations to be measured."""
+    return Allowed(
+        device=configs[0].default.provider,
+        forms=[form for form in dict.fromkeys(one.form for one in configs) if form != "as_given"],
+        providers=list(dict.fromkeys(one.provider for one in configs)),
+    )
 
 
 class Deadline:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from itertools import pairwise, takewhile
 
 from autotune.config_file import PolicyEntry
-from autotune.spec import RUNTIME_DEFAULT, Slo
+from autotune.spec import Slo
 from autotune.units import format_ms, format_rps
 
 
@@ -36,11 +36,11 @@ def meeting_from_below(entries: Sequence[PolicyEntry]) -> list[PolicyEntry]:
 
 
 def _named(entry: PolicyEntry) -> str:
-    return "the runtime's default" if entry.config == RUNTIME_DEFAULT else entry.config.describe()
+    return "the runtime's default" if entry.config.is_default else entry.config.describe()
 
 
 def _lower(entry: PolicyEntry) -> str:
-    if entry.config == RUNTIME_DEFAULT:
+    if entry.config.is_default:
         return f"keep the runtime's default: {_gain(entry)}"
     return f"{_named(entry)} was better: {_gain(entry)}"
 

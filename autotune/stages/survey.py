@@ -5,24 +5,33 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+from msgspec import structs
 
 from autotune.arrivals import Traffic, draw
+from autotune.errors import MeasureError
 from autotune.outcome import ModelInfo, Samples
 from autotune.patterns import Pattern, Poisson, Trace, explain
 from autotune.predict.forecast import QUANTILES, make_lanes, saturation_rps, sustainable_rps
 from autotune.predict.predictor import Basis, Predictor
 from autotune.predict.queue_simulation import Lanes
-from autotune.predict.service_law import ServiceLaw, fit_law
+from autotune.predict.service_law import ServiceLaw
 from autotune.probes.cores import usable_cores
 from autotune.probes.memory import available_memory_bytes
 from autotune.space.axes import Axes, make_axes
-from autotune.space.lattice import SESSION_AXES, Lattice, make_lattice
-from autotune.spec import Objective, ServingConfig
+from autotune.space.lattice import Lattice, make_lattice
+from autotune.spec import Family, Objective, ServingConfig
 from autotune.stages.context import Context
 from autotune.stages.drive import search_window_s
 from autotune.stages.events import Inspected, Observer, Predicted, Said, Started
 from autotune.stages.loading import inspect_model
-from autotune.stages.profile import Subject, as_seen, profile, refine
+from autotune.stages.profile import (
+    NotProfiledError,
+    Profile,
+    Subject,
+    as_seen,
+    profile,
+    refine,
+)
 from autotune.stages.question import Deadline, Question, default_budget_s
 from autotune.trial.bench import Bench
 
@@ -92,17 +101,18 @@ def survey(context: Context) -> Ground:
         context.observe,
     )
     info, cores, memory_bytes, axes, lattice = look_around(question, bench, observe)
+    observe(Started(step="profiling", ends_in_s=deadline.left_s))
+    subject = Subject(context, info, cores, memory_bytes)
+    profiles, failed = profile_families(subject, lattice, max(axes.max_batch_sizes))
+    lattice = lattice.without(failed)
     for excluded in left_out(lattice):
         observe(Said(text=excluded))
-    observe(Started(step="profiling", ends_in_s=deadline.left_s))
-    largest_batch = max(axes.max_batch_sizes)
-    subject = Subject(context, info, cores)
-    corners, paced = profile(subject, memory_bytes, largest_batch)
-    law = fit_law(corners, cores, paced)
+    family, *others = profiles
+    law = profiles[family].law
     if question.budget_s is None:
-        deadline.extend(default_budget_s(law.base_s))
+        deadline.extend(default_budget_s(law.base_s) + bench.compiled_s)
     observe(Started(step="predicting", ends_in_s=deadline.left_s))
-    lanes = make_lanes(law, lattice.configs, info)
+    lanes = make_lanes(law, lattice.configs, info, {one: profiles[one].law for one in others})
     slo = question.slo
     sustainable = _sustainable_rps(question, lanes, law)
     traffics = question.traffics or auto_loads(
@@ -118,7 +128,8 @@ def survey(context: Context) -> Ground:
         for traffic in traffics
     ]
     predictor = Predictor(make_basis(law, lanes, lattice, arrivals_s, slo.quantile))
-    predictor.learn(as_seen(corners, lattice.configs))
+    for one, found in profiles.items():
+        predictor.learn(as_seen(found.corners, lattice.configs, one))
     refine(subject, lattice.configs, predictor)
     ground = Ground(
         info=info,
@@ -135,6 +146,33 @@ def survey(context: Context) -> Ground:
     return ground
 
 
+def profile_families(
+    subject: Subject, lattice: Lattice, largest_batch: int
+) -> tuple[dict[Family, Profile], dict[Family, str]]:
+    """Profile what executes sessions of this lattice, the default's first.
+
+    Returns:
+        The profiles, and of those that could not be had, why.
+
+    Raises:
+        MeasureError: the default's own could not.
+    """
+    profiles: dict[Family, Profile] = {}
+    failed: dict[Family, str] = {}
+    for family in dict.fromkeys(config.family for config in lattice.configs):
+        alone = structs.replace(family, replicas_as="threads")
+        try:
+            if alone in failed:
+                raise NotProfiledError(failed[alone])
+            known = profiles.get(alone) if alone != family else None
+            profiles[family] = profile(subject, family, largest_batch, known)
+        except NotProfiledError as error:
+            if not profiles:
+                raise MeasureError(f"the model does not run on one thread: {error}") from None
+            failed[family] = str(error)
+    return profiles, failed
+
+
 def look_around(question: Question, bench: Bench, observe: Observer) -> Site:
     """Load the model, and span the lattice of what may be tried with it on this machine.
 
@@ -145,7 +183,7 @@ def look_around(question: Question, bench: Bench, observe: Observer) -> Site:
     cores, memory_bytes = usable_cores().usable, available_memory_bytes()
     bench.limit_memory(memory_bytes, info.footprint_bytes)
     observe(Inspected(info=info, cores=cores))
-    axes = make_axes(cores, info.batchable, question.slo.latency_ms)
+    axes = make_axes(cores, info.batchable, question.slo.latency_ms, info.abilities)
     lattice = make_lattice(axes, info.default_threads, info.footprint_bytes, memory_bytes)
     return Site(info, cores, memory_bytes, axes, lattice)
 
@@ -175,7 +213,7 @@ def make_basis(
     number = {shape: index for index, shape in enumerate(shapes)}
     of = np.array([number[config.session_shape] for config in lattice.configs])
     first = np.unique(of, return_index=True)[1]
-    places = lattice.coordinates[first][:, :SESSION_AXES]
+    places = lattice.coordinates[first][:, : lattice.session_axes]
     return Basis(lanes, law, of, places, arrivals_s, quantile)
 
 

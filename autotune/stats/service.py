@@ -61,6 +61,8 @@ def busy_with_room(shape: SessionShape, cores: int, default_threads: int) -> int
 
     Beside more, the typical execution says little: some run as if alone while others wait for them.
     """
+    if shape.family.on_gpu:
+        return shape.replicas
     return max(1, cores // shape.threads(default_threads))
 
 

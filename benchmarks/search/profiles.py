@@ -16,7 +16,7 @@ from autotune.predict.rest import Paced
 from autotune.predict.service_law import Corner
 from autotune.probes.cores import usable_cores
 from autotune.space.axes import MAX_BATCH_SIZE
-from autotune.spec import ModelSpec, Record, Slo
+from autotune.spec import Family, ModelSpec, Record, Slo
 from autotune.stages.context import Context
 from autotune.stages.journal import Journal
 from autotune.stages.profile import Subject, profile
@@ -59,8 +59,8 @@ def main() -> None:
         with Bench(spec) as bench:
             info = bench.inspect()
             started_s = time.monotonic()
-            subject = Subject(_context(spec, bench), info, usable_cores().usable)
-            corners, paced = profile(subject, None, MAX_BATCH_SIZE)
+            subject = Subject(_context(spec, bench), info, usable_cores().usable, None)
+            _, corners, paced = profile(subject, Family(), MAX_BATCH_SIZE)
             seconds = time.monotonic() - started_s
             profiles.append(Profile(seconds=seconds, corners=corners, paced=paced))
             print(f"{seconds:.2f} s, {len(corners)} and {len(paced)} corners", flush=True)

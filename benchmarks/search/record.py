@@ -42,9 +42,7 @@ RUN_S = (0.4, 1.2)
 """Shortest and longest run."""
 PERCENTILES = (50, 90, 95, 99)
 BEST, BEST_BY = 24, "p95_ms"
-COLUMNS = [
-    "round",
-    "load_rps",
+KNOBS = [
     "replicas",
     "intra_op_threads",
     "inter_op_threads",
@@ -52,6 +50,12 @@ COLUMNS = [
     "spinning",
     "max_batch_size",
     "batch_timeout_ms",
+]
+"""Those that ONNX Runtime has on a CPU."""
+COLUMNS = [
+    "round",
+    "load_rps",
+    *KNOBS,
     "outcome",
     "disturbed",
     "seconds",
@@ -223,7 +227,12 @@ def _percentile_ms(outcome: Measured, percent: int) -> float | str:
 
 
 def _key(number: int, load_rps: float, config: ServingConfig) -> tuple[object, ...]:
-    return (number, load_rps, *msgspec.structs.astuple(config))
+    return (number, load_rps, *knob_values(config))
+
+
+def knob_values(config: ServingConfig) -> list[object]:
+    """Return the cells of a configuration."""
+    return [getattr(config, name) for name in KNOBS]
 
 
 def _progress(
@@ -244,10 +253,7 @@ def _progress(
 def read_config(row: dict[str, str]) -> ServingConfig:
     """Return the configuration that a row of a table is about."""
     return msgspec.convert(
-        {
-            name: row[name] == "True" if name == "spinning" else row[name]
-            for name in ServingConfig.__struct_fields__
-        },
+        {name: row[name] == "True" if name == "spinning" else row[name] for name in KNOBS},
         ServingConfig,
         strict=False,
     )

@@ -3,8 +3,17 @@ from pathlib import Path
 import pytest
 
 from autotune.arrivals import Traffic
-from autotune.cli.flags import parse_model, parse_slo, parse_traffics, verbosity_of
+from autotune.cli.flags import (
+    parse_allowed,
+    parse_config,
+    parse_model,
+    parse_other,
+    parse_slo,
+    parse_traffics,
+    verbosity_of,
+)
 from autotune.errors import ModelError, UsageError
+from autotune.given import Loading
 from autotune.patterns import Bursty, Poisson, Trace
 
 
@@ -67,6 +76,27 @@ def test_a_model_carries_what_its_requests_look_like(mlp: Path, tmp_path: Path) 
         parse_model(str(mlp), None, mix, mix, 0)
     with pytest.raises(ModelError, match="no such file"):
         parse_model("none.onnx", None, None, None, 0)
+
+
+def test_a_torch_model_carries_how_it_is_loaded(mlp: Path) -> None:
+    loading = Loading(trust_pickle=True, channels_last=False)
+    spec = parse_model(str(mlp), ["ids=1x8:int64"], None, None, 0, loading)
+    assert (spec.shapes, spec.dtypes) == ({"ids": [1, 8]}, {"ids": "int64"})
+    assert (spec.trust_pickle, spec.channels_last) == (True, False)
+
+
+def test_what_may_be_tried_is_listed_with_commas() -> None:
+    found = parse_allowed("cpu", "openvino, xnnpack", "compiled,exported")
+    assert found.providers == ["openvino", "xnnpack"]
+    assert found.forms == ["compiled", "exported"]
+    assert parse_allowed("cpu", "", None).providers == []
+
+
+def test_the_default_to_compare_with_is_that_of_the_device() -> None:
+    on_gpu = parse_config({"provider": "cuda", "replicas": "2"})
+    assert parse_other("default", on_gpu) == on_gpu.default
+    with pytest.raises(UsageError, match="--compare form 'compile' is none of as_given, compiled"):
+        parse_other("form=compile", on_gpu)
 
 
 def test_how_much_to_say_is_one_number() -> None:

@@ -1,12 +1,12 @@
 """The profile: what it does about corners that something disturbed."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import pytest
 from flat import CORES, INFO, flat_law
 from made import times_of
+from profiling import AskedBench, subject
 
 from autotune.outcome import ServiceTimes
 from autotune.predict.forecast import make_lanes
@@ -14,12 +14,14 @@ from autotune.predict.predictor import Predictor
 from autotune.predict.service_law import Corner
 from autotune.space.axes import make_axes
 from autotune.space.lattice import make_lattice
-from autotune.spec import ModelSpec, ServingConfig, SessionShape, Slo
-from autotune.stages.context import Context
+from autotune.spec import Family, ServingConfig, SessionShape
 from autotune.stages.events import Event, Said
-from autotune.stages.journal import Journal
-from autotune.stages.profile import CORNER_TRIES, Subject, as_seen, profile, refine
-from autotune.stages.question import Deadline, Question
+from autotune.stages.profile import (
+    CORNER_TRIES,
+    as_seen,
+    profile,
+    refine,
+)
 from autotune.stages.survey import make_basis
 from autotune.trial.bench import Bench
 from autotune.trial.wire import ClosedLoop
@@ -28,13 +30,12 @@ CROWDED = ServingConfig(replicas=CORES, intra_op_threads=1, spinning=False)
 ALONE_S, STARVED_S = 0.010, 0.019
 
 
-class StarvedBench(Bench):
+class StarvedBench(AskedBench):
     """For its first runs all replicas together get half of the CPU time that they ask for."""
 
     def __init__(self, starved_runs: int) -> None:
-        super().__init__(ModelSpec(path="starved"))
+        super().__init__()
         self.left = starved_runs
-        self.asked: list[tuple[SessionShape, int]] = []
 
     def service_times(
         self, shape: SessionShape, request: ClosedLoop, timeout_s: float, keep: bool = False
@@ -48,26 +49,10 @@ class StarvedBench(Bench):
         return times_of(np.full(20, seconds_s), seconds_s)
 
 
-def subject(bench: Bench, events: list[Event], budget_s: float = 60) -> Subject:
-    question = Question(
-        model=bench.model,
-        name="starved",
-        slo=Slo(latency_ms=100),
-        traffics=None,
-        budget_s=None,
-        max_trials=None,
-        seed=0,
-        output=Path("unused"),
-    )
-    journal = Journal(question.slo, Deadline(60.0))
-    context = Context(question, bench, journal, Deadline(budget_s), events.append)
-    return Subject(context, INFO, CORES)
-
-
 def profiled(bench: Bench) -> tuple[Corner, list[Event]]:
     events: list[Event] = []
-    corners, _ = profile(subject(bench, events), None, largest_batch=8)
-    (crowded,) = [corner for corner in corners if corner.shape == CROWDED.session_shape]
+    found = profile(subject(bench, events), Family(), largest_batch=8)
+    (crowded,) = [corner for corner in found.corners if corner.shape == CROWDED.session_shape]
     return crowded, events
 
 
