@@ -65,7 +65,8 @@ def search(
         objective: what to find: "latency" (lowest at each load), "capacity" (the highest load
             within the SLO), "cpu" or "cores" (least within the SLO).
         safe: try only what is predicted to miss the SLO with less than this chance, like 0.05.
-        budget_s: seconds for everything; None: 80, more for slow models.
+        budget_s: seconds for everything; None: 80, more for slow models, and what it takes to open
+            sessions.
         trials: most measurements before the confirmation; None: as many as the time allows.
         shapes: the shape of one request by input name, like `{"images": [1, 3, 320, 320]}`, where
             the model leaves more than the batch open.

@@ -83,7 +83,8 @@ def search(
         str | None,
         typer.Option(
             metavar="DURATION",
-            help="Time for everything, like 3m. [default: 80s, more for slow models]",
+            help="Time for everything, like 3m. [default: 80s, more for slow models, and what it "
+            "takes to open sessions]",
         ),
     ] = None,
     trials: Annotated[

@@ -216,9 +216,9 @@ def gpu_corner_shapes() -> list[SessionShape]:
     return [_shape(1, 1, spinning=False), _shape(2, 1, spinning=False)]
 
 
-def side_by_side(cores: int) -> SessionShape:
-    """Return the sessions that tell how replicas of one thread share the machine."""
-    return _shape(cores, 1, spinning=False)
+def several_corner_shapes(cores: int) -> list[SessionShape]:
+    """Return the sessions that tell how replicas share a CPU: of one thread each, and too many."""
+    return [_shape(2, cores, spinning=True), _shape(cores, 1, spinning=False)]
 
 
 def corner_shapes(cores: int) -> list[SessionShape]:
@@ -228,8 +228,7 @@ def corner_shapes(cores: int) -> list[SessionShape]:
         return shapes
     for threads in [2 ** (cores.bit_length() // 2), cores] if cores >= 8 else [cores]:
         shapes += [_shape(1, threads, spinning=True), _shape(1, threads, spinning=False)]
-    shapes += [_shape(1, 1, spinning=False, inter=2), _shape(2, cores, spinning=True)]
-    return [*shapes, side_by_side(cores)]
+    return [*shapes, _shape(1, 1, spinning=False, inter=2), *several_corner_shapes(cores)]
 
 
 def _tells_growth(shape: SessionShape, cores: int) -> bool:

@@ -101,7 +101,7 @@ def _search_info(
     measured = [trial.measured for trial in context.journal.trials if trial.measured is not None]
     return SearchInfo(
         started_at=ended.started_at,
-        seconds=round(context.deadline.spent_s, 1),
+        seconds=round(context.deadline.elapsed_s, 1),
         profile_seconds=round(ground.profile_s, 1),
         budget_s=context.deadline.budget_s,
         seed=context.question.seed,

@@ -41,7 +41,7 @@ class Journal:
                 config=config,
                 predicted_ms=predicted_ms,
                 seconds=round(seconds, 3),
-                at_s=round(self._deadline.spent_s, 3),
+                at_s=round(self._deadline.elapsed_s, 3),
                 measured=result if isinstance(result, Summary) else None,
                 failure=result if isinstance(result, Failed) else None,
             )

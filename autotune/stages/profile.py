@@ -20,7 +20,7 @@ from autotune.predict.service_law import (
     gpu_corner_shapes,
     is_crowded,
     paced_shapes,
-    side_by_side,
+    several_corner_shapes,
     take_corners,
 )
 from autotune.records import Failed
@@ -96,7 +96,7 @@ def profile(
         family: of the sessions.
         largest_batch: of interest.
         known: of the same sessions in one process; replicas with a process each differ from them
-            only where they are side by side.
+            only where there are several.
 
     Raises:
         NotProfiledError: not even one replica alone could be profiled.
@@ -122,7 +122,7 @@ def profile(
     cores = 1 if family.on_gpu else on.cores
     shapes = gpu_corner_shapes() if family.on_gpu else corner_shapes(cores)
     if known is not None:
-        shapes = [side_by_side(cores)]
+        shapes = several_corner_shapes(cores)
     is_torch = on.info.runtime.startswith("torch")
     # A process that was started for threads that sleep is of no use to others: these first.
     shapes.sort(key=lambda one: not environment_of(is_torch, in_family(one, family)))
@@ -132,7 +132,7 @@ def profile(
     corners = [structs.replace(corner, shape=as_law(corner.shape)) for corner in corners]
     paced = [structs.replace(one, shape=as_law(one.shape)) for one in paced]
     if known is not None:
-        corners = [one for one in known.corners if one.shape != shapes[0]] + corners
+        corners = [one for one in known.corners if one.shape not in shapes] + corners
     return Profile(cores, corners, paced or (known.paced if known is not None else []))
 
 

@@ -1,7 +1,7 @@
 """What a person asks of a search, settled and checked before anything runs."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from autotune.arrivals import Traffic
@@ -78,15 +78,30 @@ class Deadline:
         """Start the clock."""
         self._started_s = time.monotonic()
         self.budget_s = budget_s
+        self._left_out: Callable[[], float] = lambda: 0.0
 
     def extend(self, budget_s: float) -> None:
         """Set another budget, counted from the same start."""
         self.budget_s = budget_s
 
+    def leave_out(self, seconds: Callable[[], float]) -> None:
+        """Do not count the seconds that `seconds` returns, up to once the budget."""
+        self._left_out = seconds
+
     @property
-    def spent_s(self) -> float:
+    def left_out_s(self) -> float:
+        """Seconds that have passed and do not count."""
+        return min(self._left_out(), self.budget_s)
+
+    @property
+    def elapsed_s(self) -> float:
         """Seconds since the start."""
         return time.monotonic() - self._started_s
+
+    @property
+    def spent_s(self) -> float:
+        """Likewise, of those that count."""
+        return self.elapsed_s - self.left_out_s
 
     @property
     def left_s(self) -> float:

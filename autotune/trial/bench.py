@@ -1,6 +1,7 @@
 """The measuring bench: keeps child processes by session shape and measures what it is asked."""
 
 import tempfile
+import time
 from collections import OrderedDict
 from pathlib import Path
 from types import TracebackType
@@ -55,6 +56,8 @@ class Bench:
         """Measure this model, with what may be tried of what its runtime has to offer."""
         self.model = model
         self.allowed = allowed or Allowed()
+        self.opening_s = 0.0
+        """Seconds until models and sessions stood that were asked for so far."""
         self._nodes: dict[Provider, dict[str, int]] = {}
         self._children: OrderedDict[SessionShape, Child] = OrderedDict()
         self._profiler: _Profiler | None = None
@@ -90,9 +93,11 @@ class Bench:
             requests_folder=requests_folder,
             allowed=self.allowed,
         )
+        started_s = time.monotonic()
         child = self._start(runtime_default(self.allowed.device).session_shape)
         try:
             reply = child.ask(request, LOAD_TIMEOUT_S)
+            self.opening_s += time.monotonic() - started_s
         finally:
             child.close()
         if not (isinstance(reply, ModelInfo) and reply.outputs_checked):
@@ -232,7 +237,9 @@ class Bench:
         folder = self._outputs.name if self._outputs is not None else None
         request = wire.Open(model=self.model, shape=shape, outputs_folder=folder)
         self._tell(wire.Opening(opened=0, of=shape.replicas))
+        started_s = time.monotonic()
         opened = child.ask(request, LOAD_TIMEOUT_S, tell=self._tell)
+        self.opening_s += time.monotonic() - started_s
         self._tell(wire.Opening(opened=shape.replicas, of=shape.replicas))
         if not isinstance(opened, wire.Opened):
             return _as_failure(opened)

@@ -84,11 +84,14 @@ def test_each_family_is_predicted_by_its_own_law() -> None:
     assert busy_s == pytest.approx([LOCKED_S, ALONE_S, COMPILED_S])
 
 
-def test_replicas_in_processes_are_profiled_only_side_by_side() -> None:
+def test_replicas_in_processes_are_profiled_only_where_there_are_several() -> None:
     bench = TorchBench()
     profiled(bench, TORCH)
     processes = {shape for shape, _ in bench.asked if shape.replicas_as == "processes"}
-    assert {shape.replicas for shape in processes} == {CORES}
+    assert {(shape.replicas, shape.intra_op_threads) for shape in processes} == {
+        (2, CORES),
+        (CORES, 1),
+    }
     assert not any(shape.execution_mode == "parallel" for shape, _ in bench.asked)
 
 
