@@ -203,6 +203,8 @@ class ModelInfo(Record, frozen=True, tag="model_info"):
     engine_request_s: float
     """Seconds that the engine itself adds to each request of a batch."""
     abilities: Abilities = Abilities()
+    process_bytes: int = 0
+    """Resident memory of a process that has imported the runtime and loaded nothing."""
     start_s: float = 0.0
     """Seconds until a new process had the runtime imported."""
     lock_share: float | None = None

@@ -116,6 +116,7 @@ def verify(
     tuned, name = asked.tuned_file(file)
     seconds = asked.seconds(duration_s, "duration_s")
     place = find_place(
+        tuned,
         server,
         None if python is None else Path(asked.path(python, "python")),
         None if port is None else asked.whole(port, "port"),

@@ -97,7 +97,7 @@ def verify(
     seed = tuned.search.seed if seed is None else seed
     duration_s = parse_duration_s(duration, "--duration")
     check_day(duration_s, f"--duration {duration!r}")
-    place = find_place(server, python, port, url)
+    place = find_place(tuned, server, python, port, url)
     try:
         spec = model_for(tuned, model or tuned.model.name, shape, input, requests, seed)
     except ModelError as error:

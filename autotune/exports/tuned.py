@@ -33,7 +33,8 @@ def model_to_deploy(tuned: TunedFile, name: str | None) -> Path | None:
     """
     if name is None:
         return None
-    path = model_file.locate(name)
+    source = model_file.locate_function(name)
+    path = model_file.locate(name) if source is None else source[0]
     if model_file.sha256(path) != tuned.model.sha256:
         raise UsageError(f"--model {name}: is not the model that was tuned ({tuned.model.name})")
     return path

@@ -85,6 +85,7 @@ def inspect_model(
         outputs_checked=checked,
         outputs_reason=outputs_reason,
         footprint_bytes=max(0, footprint_bytes),
+        process_bytes=memory_before,
         default_threads=threads,
         runtime=runtime.name,
         load_s=load_s,

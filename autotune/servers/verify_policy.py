@@ -8,8 +8,9 @@ from urllib.parse import urlsplit
 from autotune import model_file
 from autotune.config_file import PolicyEntry, TunedFile
 from autotune.errors import UsageError
+from autotune.exports.deployment import runtime_package
 from autotune.exports.exporters import exporter
-from autotune.exports.tuned import deployment_of
+from autotune.exports.tuned import deployment_of, entry_to_deploy
 from autotune.patterns import Pattern
 from autotune.servers.running import is_free, missing_modules
 from autotune.servers.samples import take_samples
@@ -44,10 +45,13 @@ class PolicyQuestion(NamedTuple):
     seed: int
 
 
-def find_place(server: str, python: Path | None, port: int | None, url: str | None) -> Place:
+def find_place(
+    tuned: TunedFile, server: str, python: Path | None, port: int | None, url: str | None
+) -> Place:
     """Return where to find the server.
 
     Args:
+        tuned: the file, which says with what the model is executed.
         server: as named for `export`.
         python: the interpreter of its environment; None: this one.
         port: where it shall listen; None: wherever is free.
@@ -71,10 +75,14 @@ def find_place(server: str, python: Path | None, port: int | None, url: str | No
             "give --url of one that runs"
         )
     starter = STARTERS[server]
-    if missing_modules(here, starter.modules):
+    package = runtime_package(deployment_of(tuned, entry_to_deploy(tuned), None))
+    packages = [package if one == "onnxruntime" else one for one in starter.packages]
+    module = "torch" if package == "torch" else "onnxruntime"
+    modules = tuple(module if one == "onnxruntime" else one for one in starter.modules)
+    if missing_modules(here, modules):
         raise UsageError(
             f"--server {server} is not installed for {here}: pip install "
-            f"{' '.join(starter.packages)}, or name with --python the interpreter that has it"
+            f"{' '.join(dict.fromkeys(packages))}, or name with --python the interpreter that has it"
         )
     if port is not None and not (0 < port < 65_536 and is_free(port)):
         raise UsageError(f"--port {port} is in use or none that can be used: name another")

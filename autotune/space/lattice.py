@@ -54,7 +54,11 @@ class Lattice(NamedTuple):
 
 
 def make_lattice(
-    axes: Axes, default_threads: int, footprint_bytes: int, memory_bytes: int | None
+    axes: Axes,
+    default_threads: int,
+    footprint_bytes: int,
+    memory_bytes: int | None,
+    process_bytes: int = 0,
 ) -> Lattice:
     """Span the lattice, dropping doubles (a lone thread cannot spin, a batch of one not wait).
 
@@ -63,12 +67,14 @@ def make_lattice(
         default_threads: what the runtime chooses by default; the explicit twin is left out.
         footprint_bytes: resident memory that one replica adds.
         memory_bytes: what may be taken; None where unknown.
+        process_bytes: that each process adds before it has loaded the model.
     """
     twin = ServingConfig(intra_op_threads=default_threads, spinning=default_threads > 1)
     default = runtime_default(axes.abilities.providers[0])
     configs, excluded = [default], []
     for shape_config in session_configs(axes):
-        reason = infeasible_because(shape_config.session_shape, footprint_bytes, memory_bytes)
+        shape = shape_config.session_shape
+        reason = infeasible_because(shape, footprint_bytes, memory_bytes, process_bytes)
         if reason is not None:
             excluded.append((shape_config, reason))
             continue

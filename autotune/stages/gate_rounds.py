@@ -135,7 +135,8 @@ def inspect_for_gate(question: GateQuestion, bench: Bench, observe: Observer) ->
     memory_bytes = available_memory_bytes()
     bench.limit_memory(memory_bytes, info.footprint_bytes)
     config = question.entry.config
-    reason = infeasible_because(config.session_shape, info.footprint_bytes, memory_bytes)
+    shape, own_bytes = config.session_shape, info.footprint_bytes
+    reason = infeasible_because(shape, own_bytes, memory_bytes, info.process_bytes)
     if reason is not None:
         raise UsageError(f"{question.file}: {config.describe()}: {reason}")
     if config.max_batch_size > 1 and not info.batchable:

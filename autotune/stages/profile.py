@@ -105,7 +105,8 @@ def profile(
 
     def measure(shape: SessionShape, busy: int, batch_size: int) -> Corner | None:
         real = in_family(shape, family)
-        if infeasible_because(real, on.info.footprint_bytes, on.memory_bytes) is not None:
+        own_bytes, process_bytes = on.info.footprint_bytes, on.info.process_bytes
+        if infeasible_because(real, own_bytes, on.memory_bytes, process_bytes) is not None:
             return None
         if shape.execution_mode == "parallel" and not on.info.abilities.inter_op:
             return None

@@ -92,7 +92,8 @@ def check_possible(question: MeasureQuestion, info: ModelInfo, memory_bytes: int
                 f"{where} {config.max_batch_size}: requests to this model cannot be batched: "
                 f"{info.batch_reason}"
             )
-        reason = infeasible_because(config.session_shape, info.footprint_bytes, memory_bytes)
+        shape, own_bytes = config.session_shape, info.footprint_bytes
+        reason = infeasible_because(shape, own_bytes, memory_bytes, info.process_bytes)
         if reason is not None:
             raise UsageError(f"{config.describe()}: {reason}; give fewer --replicas")
 

@@ -186,7 +186,9 @@ def look_around(question: Question, bench: Bench, observe: Observer) -> Site:
     bench.limit_memory(memory_bytes, info.footprint_bytes)
     observe(Inspected(info=info, cores=cores))
     axes = make_axes(cores, info.batchable, question.slo.latency_ms, info.abilities)
-    lattice = make_lattice(axes, info.default_threads, info.footprint_bytes, memory_bytes)
+    lattice = make_lattice(
+        axes, info.default_threads, info.footprint_bytes, memory_bytes, info.process_bytes
+    )
     return Site(info, cores, memory_bytes, axes, lattice)
 
 

@@ -167,7 +167,9 @@ class Sessions:
             WrongOutputError: batches of this size answer otherwise than single requests.
         """
         config, mix, count = trial.config, self.mix, len(trial.arrivals_s)
-        for batch_size in {1, config.max_batch_size}:
+        largest = config.max_batch_size
+        # A graph is captured for each size, and that would stall the GPU while it serves.
+        for batch_size in range(1, largest + 1) if config.cuda_graphs else {1, largest}:
             self.warm(batch_size)
         log = join_log(self.log_descriptor, count)
         order = draw_samples(mix.kinds, mix.weights, count, tuple(trial.order_seed))

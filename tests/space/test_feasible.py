@@ -24,6 +24,14 @@ def test_unknown_memory_refuses_nothing(replicas: int, footprint_bytes: int) -> 
     assert infeasible_because(shape, footprint_bytes, None) is None
 
 
+def test_a_process_of_its_own_takes_its_runtime_along() -> None:
+    shape = ServingConfig(replicas=2, replicas_as="processes").session_shape
+    reason = infeasible_because(shape, 100 * MIB, 500 * MIB, process_bytes=200 * MIB)
+    assert reason == "2 replicas x 300 MiB = 600 MiB is more than the 500 MiB left"
+    threads = ServingConfig(replicas=2).session_shape
+    assert infeasible_because(threads, 100 * MIB, 500 * MIB, process_bytes=200 * MIB) is None
+
+
 @pytest.mark.parametrize(
     ("replicas", "footprint_mib", "left_mib", "words"),
     [
