@@ -80,9 +80,10 @@ def find_place(
     module = "torch" if package == "torch" else "onnxruntime"
     modules = tuple(module if one == "onnxruntime" else one for one in starter.modules)
     if missing_modules(here, modules):
+        needed = " ".join(dict.fromkeys(packages))
         raise UsageError(
-            f"--server {server} is not installed for {here}: pip install "
-            f"{' '.join(dict.fromkeys(packages))}, or name with --python the interpreter that has it"
+            f"--server {server} is not installed for {here}: pip install {needed}, or name with "
+            "--python the interpreter that has it"
         )
     if port is not None and not (0 < port < 65_536 and is_free(port)):
         raise UsageError(f"--port {port} is in use or none that can be used: name another")
