@@ -53,7 +53,7 @@ def tuned_files(incomplete: str) -> list[str]:
 
 def models(incomplete: str) -> list[str]:
     """Return the model files that a name may become."""
-    return _files(incomplete, (".onnx", ".ort"))
+    return _files(incomplete, (".onnx", ".ort", ".pt2", ".pt", ".pth", ".ts"))
 
 
 def _files(incomplete: str, endings: tuple[str, ...]) -> list[str]:

@@ -76,6 +76,7 @@ def test_bursts_are_explained_recorded_and_lower_the_loads_that_are_worked_out()
     assert "Poisson has 1" not in said(calm_events)
 
 
+@pytest.mark.slow
 def test_runs_too_short_for_a_gap_are_owned_up_to() -> None:
     _, short = run([100], SyntheticBench(), pattern=Gaps(gap_s=60))
     assert "shorter than one cycle of poisson with 60 s gaps (120 s)" in said(short)

@@ -59,7 +59,9 @@ def test_few_measurements_come_within_five_percent_of_the_best(seed: int) -> Non
         assert true[load, search.best(load)[:3]].min() <= np.log(1.05) + true[load].min()
 
 
-@pytest.mark.parametrize("jump", [0.0, pytest.param(0.15, marks=pytest.mark.slow), 0.3])
+@pytest.mark.parametrize(
+    "jump", [0.0, *(pytest.param(one, marks=pytest.mark.slow) for one in (0.15, 0.3))]
+)
 def test_the_promise_made_on_stopping_is_kept_where_errors_jump_too(jump: float) -> None:
     broken = 0
     for seed in range(40):

@@ -26,19 +26,23 @@ def same(inputs: Tensors) -> Tensors:
 
 
 def served(overlap: bool, devices: int) -> Served:
+    config = ServingConfig(provider="cuda" if devices else "cpu", overlap=overlap)
+    return run(config, devices)[0]
+
+
+def run(config: ServingConfig, devices: int) -> tuple[Served, Sessions]:
     descriptor = os.memfd_create("log")
     sessions = Sessions(descriptor)
     sessions.mix = RequestMix([{"x": np.zeros((1, 1))}], kinds=[0], weights=[1.0])
     infers: list[Infer] = []
     for _ in range(devices):
         device = FakeDevice(LAWS)
-        infers.append(on_device(device, device.model(same), overlap))
+        infers.append(on_device(device, device.model(same), config.overlap))
     sessions.replicas = NONE._replace(infers=infers or [same])
     share_log(descriptor, COUNT)
-    config = ServingConfig(provider="cuda" if devices else "cpu", overlap=overlap)
     trial = TrialSpec(config=config, arrivals_s=[0.0] * COUNT, grace_s=1.0)
     try:
-        return sessions.open_loop(trial)
+        return sessions.open_loop(trial), sessions
     finally:
         os.close(descriptor)
 
@@ -56,3 +60,9 @@ def test_the_copies_of_all_replicas_are_added_up_without_those_of_warming_up(ove
 
 def test_without_a_device_there_are_no_copies() -> None:
     assert served(overlap=False, devices=0).transfer is None
+
+
+@pytest.mark.parametrize(("graphs", "warm"), [(True, {1, 2, 3, 4, 5}), (False, {1, 5})])
+def test_every_size_is_captured_before_graphs_are_replayed(graphs: bool, warm: set[int]) -> None:
+    config = ServingConfig(provider="cuda", cuda_graphs=graphs, max_batch_size=5)
+    assert run(config, devices=1)[1].warm_batches == warm
