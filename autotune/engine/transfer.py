@@ -1,26 +1,10 @@
 """An account of what was copied to and from a device, and how much of that computing hid."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import NamedTuple
 
 from autotune.engine.device import Event
 from autotune.records import Transfer
-
-
-def total(transfers: Iterable[Transfer]) -> Transfer | None:
-    """Add the accounts of several replicas up; None where there are none."""
-    every = list(transfers)
-    if not every:
-        return None
-    in_s, out_s = sum(one.in_s for one in every), sum(one.out_s for one in every)
-    hidden_s = sum(one.hidden_share * (one.in_s + one.out_s) for one in every)
-    return Transfer(
-        batches=sum(one.batches for one in every),
-        in_s=in_s,
-        out_s=out_s,
-        compute_s=sum(one.compute_s for one in every),
-        hidden_share=_share(hidden_s, in_s + out_s),
-    )
 
 
 class Marks(NamedTuple):

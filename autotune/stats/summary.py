@@ -5,11 +5,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from autotune.outcome import Flags, Measured, Samples
-from autotune.records import Percentile, SloVerdict, Summary, Transfer
+from autotune.records import Percentile, SloVerdict, Summary
 from autotune.spec import Slo
 from autotune.stats.disturbance import severity
 from autotune.stats.percentiles import Interval, percentile_interval
 from autotune.stats.sequential import Verdict, decide_once, evidence
+from autotune.stats.transfers import total
 
 SLO_VERDICTS: dict[Verdict, SloVerdict] = {
     "pass": "met",
@@ -57,22 +58,7 @@ def summarize(runs: Sequence[Measured], slo: Slo) -> Summary:
         peak_memory_mib=max(run.peak_memory_bytes for run in runs) / 2**20,
         diverged=diverged,
         disturbed=disturbances(runs),
-        transfer=_transfer([run.transfer for run in runs if run.transfer is not None]),
-    )
-
-
-def _transfer(found: Sequence[Transfer]) -> Transfer | None:
-    """Add up; what was hidden counts by how long it took."""
-    if not found:
-        return None
-    copied_s = sum(one.in_s + one.out_s for one in found)
-    hidden_s = sum(one.hidden_share * (one.in_s + one.out_s) for one in found)
-    return Transfer(
-        batches=sum(one.batches for one in found),
-        in_s=sum(one.in_s for one in found),
-        out_s=sum(one.out_s for one in found),
-        compute_s=sum(one.compute_s for one in found),
-        hidden_share=hidden_s / copied_s if copied_s else 0.0,
+        transfer=total(run.transfer for run in runs if run.transfer is not None),
     )
 
 

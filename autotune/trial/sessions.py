@@ -16,7 +16,6 @@ import numpy as np
 from autotune.engine.overlap import DeviceReplica
 from autotune.engine.replica import Infer, start_replicas
 from autotune.engine.source import ScheduleSource, Tensors, stack
-from autotune.engine.transfer import total
 from autotune.models.inspect_model import run_checked
 from autotune.models.output_check import how_batch_differs, how_outputs_differ, sizes_to_check
 from autotune.models.replicas import NONE, open_replicas
@@ -32,6 +31,7 @@ from autotune.records import Transfer
 from autotune.request_log import join_log
 from autotune.request_mix import draw_samples
 from autotune.spec import ModelSpec, TrialSpec
+from autotune.stats.transfers import total
 from autotune.trial import wire
 
 T = TypeVar("T")

@@ -65,6 +65,7 @@ def said(events: list[Event]) -> str:
     return "\n".join(event.text for event in events if isinstance(event, Said))
 
 
+@pytest.mark.slow
 def test_bursts_are_explained_recorded_and_lower_the_loads_that_are_worked_out() -> None:
     calm, calm_events = run(None, SyntheticBench())
     tuned, events = run(None, SyntheticBench(), pattern=Bursty(factor=4))

@@ -38,14 +38,21 @@ def decisions_at(kind: Kind, quantile: float) -> list[str]:
     return [decision for decision, _ in judge_runs(kind, runs, slo, CONFIDENCE)]
 
 
-@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+QUICK = ("M/M/1, 80 %", "M/D/4, 80 %")
+QUEUES = [
+    pytest.param(kind, id=kind.name, marks=[] if kind.name in QUICK else [pytest.mark.slow])
+    for kind in KINDS
+]
+
+
+@pytest.mark.parametrize("kind", QUEUES)
 def test_an_slo_at_the_true_p99_is_seldom_called_met_or_missed(kind: Kind) -> None:
     found = decisions_at(kind, 0.99)
     assert found.count("passed") <= MOST_ERRORS
     assert found.count("failed") + found.count("diverged") <= MOST_ERRORS
 
 
-@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+@pytest.mark.parametrize("kind", QUEUES)
 def test_a_missed_slo_is_seldom_called_met_and_soon_called_missed(kind: Kind) -> None:
     found = decisions_at(kind, 0.60)
     assert found.count("passed") <= MOST_ERRORS
