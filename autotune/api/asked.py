@@ -269,7 +269,7 @@ def model(
         spec = make_model(at, sizes, file, mix, whole(seed, "seed"), loading)
         if sizes:
             raise UsageError("--shape and --input both say what a request is: give one of them")
-        yield structs.replace(spec, requests=[kind])
+        yield structs.replace(spec, requests=[kind], input_file=None)
 
 
 def loading(
