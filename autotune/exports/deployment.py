@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
 
 from autotune.records import InputInfo
+from autotune.runtime_environment import environment_of
 from autotune.spec import RUNTIME_DEFAULT, Provider, Record, ReplicasAs, ServingConfig, Slo
 
 Knob = Literal[
@@ -224,6 +225,10 @@ def placed(deployment: Deployment, folder: str = "this folder") -> list[str]:
         steps.append(f"put the model into {folder} as {deployment.model_path}")
     if deployment.config.form == "exported":
         steps.append(f"python tuned_model.py in {folder}: it compiles the model, once")
+    needed = environment_of(deployment.is_torch, deployment.config.session_shape)
+    if needed:  # torch's threads read it when they are loaded, which no file of ours comes before
+        variables = " ".join(f"{name}={value}" for name, value in needed.items())
+        steps.append(f"start the server with {variables} in its environment")
     if deployment.config.provider != "cpu":
         steps.append(
             f"install {runtime_package(deployment)} for the server, a build that has the provider "

@@ -1,6 +1,6 @@
 """How an exported server is started on this machine."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -50,3 +50,7 @@ class Starter(NamedTuple):
     """Whether each replica is a process of its own, which its answers name."""
     grace_s: float = 5.0
     """How long it may take to end by itself before it is killed."""
+
+    def within(self, variables: Mapping[str, str]) -> "Starter":
+        """Return the same with further variables of its environment."""
+        return self._replace(environment=lambda place: {**self.environment(place), **variables})

@@ -23,6 +23,7 @@ from autotune.exports.deployment import Deployment
 from autotune.exports.exporters import export, exporter
 from autotune.patterns import Pattern
 from autotune.probes.threads import thread_count
+from autotune.runtime_environment import environment_of
 from autotune.servers.drive import MOST_SENDERS, Connection, Target, drive
 from autotune.servers.running import RunningServer, free_ports, version_of
 from autotune.servers.samples import Samples, how_answers_differ
@@ -87,7 +88,9 @@ def verify_here(
     Raises:
         ServerError: the server does not start or does not answer.
     """
-    starter, deployment = STARTERS[question.server], question.deployment
+    deployment = question.deployment
+    needed = environment_of(deployment.is_torch, deployment.config.session_shape)
+    starter = STARTERS[question.server].within(needed)
     free, *spare = free_ports(4)
     folder = Path(tempfile.mkdtemp(prefix="autotune-"))
     place = Place(folder, deployment.name, port or free, (spare[0], spare[1], spare[2]), python)

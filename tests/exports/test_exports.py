@@ -339,3 +339,12 @@ def test_a_torch_file_becomes_a_deployment_of_torch() -> None:
 def test_an_unknown_server_is_refused_with_those_there_are() -> None:
     with pytest.raises(UsageError, match="choose one of onnxruntime, triton"):
         export("trition", DEPLOYMENT)
+
+
+def test_what_torch_reads_before_any_file_of_ours_is_told_in_the_next_steps() -> None:
+    config = ServingConfig(intra_op_threads=2, spinning=False)
+    calm = msgspec.structs.replace(TORCH, config=config)
+    told = "start the server with OMP_WAIT_POLICY=PASSIVE KMP_BLOCKTIME=0 in its environment"
+    assert told in export("litserve", calm).next_steps
+    lone = msgspec.structs.replace(config, intra_op_threads=1)
+    assert told not in export("litserve", msgspec.structs.replace(TORCH, config=lone)).next_steps
