@@ -79,7 +79,7 @@ def test_it_is_served_and_a_batch_without_memory_for_it_is_known_as_such(
     assert isinstance(outcome, Failed)
     assert outcome.kind == "out_of_memory"
     assert f"{1 << 52} bytes" in outcome.detail
-    calm = msgspec.structs.replace(alone(replicas_as), replicas=2, spinning=False)
+    calm = ServingConfig(replicas=2, intra_op_threads=2, spinning=False, replicas_as=replicas_as)
     assert isinstance(measured(bench, calm), Measured)
     assert len(workers()) == (2 if replicas_as == "processes" else 0)
     for pid in workers():
