@@ -6,7 +6,7 @@ from autotune.config_file import PolicyEntry, TunedFile
 from autotune.errors import UsageError
 from autotune.given import Loading
 from autotune.patterns import Pattern, parse_description
-from autotune.records import InputInfo
+from autotune.records import OWN_EXAMPLE, InputInfo
 from autotune.stale import stale_because
 
 _NUMPY = {"float": "float32", "double": "float64"}
@@ -14,7 +14,12 @@ _NUMPY = {"float": "float32", "double": "float64"}
 
 
 def request_shapes(tuned: TunedFile) -> dict[str, list[int]]:
-    """Return the shapes of the request that was measured; of a scalar there is none to give."""
+    """Return the shapes of the request that was measured; of a scalar there is none to give.
+
+    Nor is there of a model's own example, which comes with the model again.
+    """
+    if tuned.model.request_source == OWN_EXAMPLE:
+        return {}
     return {name: sizes for name, sizes in tuned.model.request_shapes.items() if sizes}
 
 

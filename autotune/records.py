@@ -10,6 +10,10 @@ FailureKind = Literal[
 SloVerdict = Literal["met", "missed", "undecided"]
 
 
+OWN_EXAMPLE = "the model's own example"
+"""What a file calls the source of requests that the model brought along."""
+
+
 class InputInfo(Record, frozen=True):
     """One input or output as the model declares it."""
 

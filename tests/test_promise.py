@@ -39,6 +39,8 @@ def test_arrivals_are_those_of_the_file_except_a_trace() -> None:
 def test_a_scalar_has_no_shape_to_ask_for() -> None:
     model = replace(TUNED.model, request_shapes={"x": [1, 4], "s": []})
     assert request_shapes(replace(TUNED, model=model)) == {"x": [1, 4]}
+    own = replace(model, request_source="the model's own example")
+    assert request_shapes(replace(TUNED, model=own)) == {}
 
 
 def test_a_torch_model_is_loaded_as_it_was_and_its_pickles_are_trusted_anew() -> None:

@@ -27,7 +27,7 @@ from autotune.outcome import ModelInfo
 from autotune.probes.cores import usable_cores
 from autotune.probes.memory import peak_memory_bytes
 from autotune.probes.threads import thread_count
-from autotune.records import InputInfo
+from autotune.records import OWN_EXAMPLE, InputInfo
 from autotune.spec import Allowed, ModelSpec, runtime_default
 
 _REPEAT_SHARE = 0.1
@@ -127,7 +127,7 @@ def _outputs(outputs: Tensors, request: Tensors, batchable: bool) -> list[InputI
 def _source(spec: ModelSpec, own: Tensors | None) -> str:
     parts = [kind.describe() for kind in spec.requests]
     if any(uses_own(kind, own) for kind in spec.kinds):
-        parts.append("the model's own example")
+        parts.append(OWN_EXAMPLE)
     if any(kind.input_file is None and not uses_own(kind, own) for kind in spec.kinds):
         parts.append(f"generated, seed {spec.seed}")
     return spec.input_file or "; ".join(parts)
