@@ -257,11 +257,11 @@ def _demand_environment(config: ServingConfig, runtime: str) -> None:
     Raises:
         UsageError: a variable is not set as the configuration needs it.
     """
-    from autotune.runtime_environment import environment_of
+    from autotune.runtime_environment import environment_of, is_torch
 
     if config.replicas_as == "processes":  # which are started as they need it
         return
-    needed = environment_of(runtime.startswith("torch"), config.session_shape)
+    needed = environment_of(is_torch(runtime), config.session_shape)
     missing = [f"{name}={value}" for name, value in needed.items() if os.environ.get(name) != value]
     if missing:
         raise UsageError(

@@ -7,6 +7,7 @@ from autotune.errors import UsageError
 from autotune.given import Loading
 from autotune.patterns import Pattern, parse_description
 from autotune.records import OWN_EXAMPLE, InputInfo
+from autotune.runtime_environment import is_torch
 from autotune.stale import stale_because
 
 _NUMPY = {"float": "float32", "double": "float64"}
@@ -27,7 +28,7 @@ def loading_of(tuned: TunedFile, trust_pickle: bool) -> Loading:
     """Return how the model was loaded; whether its pickles are trusted is asked anew each time."""
     model = tuned.model
     dtypes = {}
-    if tuned.runtime.startswith("torch"):
+    if is_torch(tuned.runtime):
         dtypes = {info.name: _dtype_of(info) for info in model.inputs}
     return Loading(dtypes, trust_pickle, model.channels_last)
 

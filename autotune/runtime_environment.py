@@ -8,6 +8,11 @@ COMPILED_FOLDER = "AUTOTUNE_COMPILED_FOLDER"
 """Where processes of one search share what was compiled ahead of time."""
 
 
+def is_torch(runtime: str) -> bool:
+    """Whether a runtime with its version, as files and `ModelInfo` name it, is torch."""
+    return runtime.partition(" ")[0] == "torch"
+
+
 def environment_of(torch: bool, shape: SessionShape) -> dict[str, str]:
     """Return the variables of a process that is to open sessions of `shape`.
 

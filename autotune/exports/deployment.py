@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
 
 from autotune.records import InputInfo
-from autotune.runtime_environment import environment_of
+from autotune.runtime_environment import environment_of, is_torch
 from autotune.spec import RUNTIME_DEFAULT, Provider, Record, ReplicasAs, ServingConfig, Slo
 
 Knob = Literal[
@@ -79,7 +79,7 @@ class Deployment(Record, frozen=True):
     @property
     def is_torch(self) -> bool:
         """Whether torch executes it."""
-        return self.runtime.startswith("torch")
+        return is_torch(self.runtime)
 
     @property
     def threads(self) -> int:

@@ -6,6 +6,7 @@ from autotune import model_file
 from autotune.config_file import PolicyEntry, TunedFile
 from autotune.errors import UsageError
 from autotune.exports.deployment import Deployment, safe_name
+from autotune.runtime_environment import is_torch
 
 MODEL_FILE = "model.onnx"
 """Where handlers look for the model, beside themselves, where nobody said where it lies."""
@@ -76,7 +77,7 @@ def _place(tuned: TunedFile, model_path: Path | None) -> str:
         return ""
     if model_path is not None:
         return str(model_path.absolute())
-    return TORCH_FILE if tuned.runtime.startswith("torch") else MODEL_FILE
+    return TORCH_FILE if is_torch(tuned.runtime) else MODEL_FILE
 
 
 def _plain_name(name: str) -> str:

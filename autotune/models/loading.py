@@ -88,11 +88,6 @@ def import_runtime(spec: ModelSpec) -> Runtime:
     return Runtime(f"torch {torch.__version__}", time.perf_counter() - started_s)
 
 
-def runtime_of(spec: ModelSpec) -> str:
-    """Return the name alone; raises as `import_runtime`."""
-    return import_runtime(spec).name
-
-
 def default_threads(spec: ModelSpec) -> int | None:
     """Return the intra-op threads that the runtime takes untold; None: it does not say."""
     if kind_of(spec) == "onnx":

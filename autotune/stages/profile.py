@@ -24,7 +24,7 @@ from autotune.predict.service_law import (
     take_corners,
 )
 from autotune.records import Failed
-from autotune.runtime_environment import environment_of
+from autotune.runtime_environment import environment_of, is_torch
 from autotune.space.feasible import infeasible_because
 from autotune.spec import Family, ServingConfig, SessionShape
 from autotune.stages import events
@@ -124,9 +124,9 @@ def profile(
     shapes = gpu_corner_shapes() if family.on_gpu else corner_shapes(cores)
     if known is not None:
         shapes = several_corner_shapes(cores)
-    is_torch = on.info.runtime.startswith("torch")
+    torch = is_torch(on.info.runtime)
     # A process that was started for threads that sleep is of no use to others: these first.
-    shapes.sort(key=lambda one: not environment_of(is_torch, in_family(one, family)))
+    shapes.sort(key=lambda one: not environment_of(torch, in_family(one, family)))
     longest_s = on.context.question.slo.latency_ms / 1e3
     corners = take_corners(cores, largest_batch, longest_s, measure, shapes)
     corners = [corner if corner.steady else _again(on, corner) for corner in corners]

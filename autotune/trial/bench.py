@@ -10,7 +10,7 @@ from typing import NamedTuple
 from autotune.errors import MeasureError, ModelError, UsageError
 from autotune.outcome import ModelInfo, ServiceTimes, TrialOutcome
 from autotune.records import Failed, Placement
-from autotune.runtime_environment import compiled_in, environment_of
+from autotune.runtime_environment import compiled_in, environment_of, is_torch
 from autotune.spec import (
     Allowed,
     ModelSpec,
@@ -104,7 +104,7 @@ class Bench:
             self._drop_outputs()
         match reply:
             case ModelInfo():
-                self._is_torch = reply.runtime.startswith("torch ")
+                self._is_torch = is_torch(reply.runtime)
                 return reply
             case wire.Refused():
                 raise (UsageError if reply.usage else ModelError)(reply.message)
