@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from autotune.api.search import search
     from autotune.api.verify import VerifyResult, verify
     from autotune.embed import StaleWarning, Tuned, load
+    from autotune.engine.errors import DeadlineExceededError, EngineClosedError, QueueFullError
     from autotune.errors import (
         AutotuneError,
         ConfigFileError,
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
         ModelError,
         ServerError,
         StaleError,
+        StoreError,
         UsageError,
     )
     from autotune.spec import ServingConfig
@@ -48,7 +50,9 @@ _HOMES = {
     "CheckResult": "autotune.api.check",
     "CompareResult": "autotune.api.files",
     "ConfigFileError": "autotune.errors",
+    "DeadlineExceededError": "autotune.engine.errors",
     "DoctorResult": "autotune.api.doctor",
+    "EngineClosedError": "autotune.engine.errors",
     "ExportResult": "autotune.api.export",
     "Files": "autotune.api.ls",
     "LatticeSearch": "autotune.strategy.lattice_search",
@@ -56,6 +60,7 @@ _HOMES = {
     "MeasureResult": "autotune.api.measure",
     "ModelError": "autotune.errors",
     "Plan": "autotune.api.dry_run",
+    "QueueFullError": "autotune.engine.errors",
     "Report": "autotune.api.files",
     "SearchSettings": "autotune.strategy.protocol",
     "ServerError": "autotune.errors",
@@ -63,6 +68,7 @@ _HOMES = {
     "ServingConfig": "autotune.spec",
     "StaleError": "autotune.errors",
     "StaleWarning": "autotune.embed",
+    "StoreError": "autotune.errors",
     "Tuned": "autotune.embed",
     "UsageError": "autotune.errors",
     "VerifyResult": "autotune.api.verify",
@@ -86,7 +92,9 @@ __all__ = [
     "CheckResult",
     "CompareResult",
     "ConfigFileError",
+    "DeadlineExceededError",
     "DoctorResult",
+    "EngineClosedError",
     "ExportResult",
     "Files",
     "LatticeSearch",
@@ -94,6 +102,7 @@ __all__ = [
     "MeasureResult",
     "ModelError",
     "Plan",
+    "QueueFullError",
     "Report",
     "SearchSettings",
     "ServerError",
@@ -101,6 +110,7 @@ __all__ = [
     "ServingConfig",
     "StaleError",
     "StaleWarning",
+    "StoreError",
     "Tuned",
     "UsageError",
     "VerifyResult",

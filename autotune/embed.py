@@ -211,6 +211,8 @@ class Tuned(Shown):
         model: str | os.PathLike[str],
         load_rps: float | None = None,
         trust_pickle: bool = False,
+        *,
+        max_queued: int = 1024,
     ) -> "LiveEngine":
         """Load the model's replicas and start serving: `submit(inputs) -> Future`.
 
@@ -218,19 +220,25 @@ class Tuned(Shown):
             model: a path, `package:file` or `package.module:function` as on the command line.
             load_rps: the load to serve; None: the recommended configuration.
             trust_pickle: load a pickled torch module, which runs code that the file names.
+            max_queued: as many requests may wait; `submit` rejects others with QueueFullError.
+                A queue is worth having as long as its end is still answered in time: latency
+                allowed x requests/s served.
 
         Raises:
             ModelError: the model cannot be found or loaded.
-            UsageError: this process was not started as the configuration needs it.
+            UsageError: this process was not started as the configuration needs it, or
+                `max_queued` is not at least 1.
 
         Warns:
             StaleWarning: it is not the model that was tuned.
         """
-        from autotune.engine.live import LiveEngine
+        from autotune.engine.live import Admission, LiveEngine, Upkeep
         from autotune.given import make_model
-        from autotune.models.replicas import open_replicas
+        from autotune.models.live_replicas import LiveReplicas
         from autotune.promise import loading_of, request_shapes
 
+        if max_queued < 1:
+            raise UsageError(f"max_queued={max_queued}: must be at least 1")
         loading = loading_of(self.file, trust_pickle)
         spec = make_model(os.fspath(model), request_shapes(self.file), None, None, 0, loading)
         path = Path(spec.path)
@@ -239,9 +247,15 @@ class Tuned(Shown):
             _say_stale(text, self._stale)
         config = self.config(load_rps)
         _demand_environment(config, self.file.runtime)
-        replicas = open_replicas(spec, config.session_shape)
-        timeout_s = config.batch_timeout_ms / 1000
-        return LiveEngine(replicas.infers, config.max_batch_size, timeout_s, replicas.close)
+        replicas = LiveReplicas(spec, config.session_shape)
+        reopen = replicas.reopen if replicas.in_processes else None
+        return LiveEngine(
+            replicas.infers,
+            config.max_batch_size,
+            config.batch_timeout_ms / 1000,
+            Admission(max_queued, replicas.names),
+            Upkeep(reopen, replicas.kill, replicas.close),
+        )
 
 
 def _say_stale(text: str, stale: Stale) -> None:

@@ -104,6 +104,18 @@ def test_the_engine_answers_each_request_as_a_plain_session_does(mlp: Path, tmp_
             np.testing.assert_allclose(future.result()["y"], expected, rtol=1e-4, atol=1e-5)
 
 
+def test_the_engine_takes_the_model_s_inputs_and_as_many_requests_as_allowed(mlp: Path) -> None:
+    tuned = autotune.load(GOLDEN, stale="ignore")
+    with pytest.raises(autotune.UsageError, match="max_queued=0: must be at least 1"):
+        tuned.open(mlp, max_queued=0)
+    with tuned.open(mlp, max_queued=1) as engine:
+        with pytest.raises(autotune.UsageError, match="input 'z': the model has none"):
+            engine.submit({"x": np.zeros((1, 256), np.float32), "z": np.zeros(1)})
+        answer = engine.submit({"x": np.zeros((1, 256), np.float32)}, timeout_s=30.0)
+        assert answer.result()["y"].shape == (1, 256)
+        assert engine.counters().answered == 1
+
+
 def test_public_names_are_those_listed() -> None:
     assert sorted(autotune.__all__) == autotune.__all__ == dir(autotune)
     for name in autotune.__all__:

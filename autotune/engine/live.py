@@ -1,17 +1,51 @@
 """The engine a user embeds: submit requests, get futures."""
 
-from collections.abc import Callable, Sequence
+import logging
+import threading
+import time
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Future
 from types import TracebackType
+from typing import NamedTuple
 
+from autotune.engine.counters import Counters
+from autotune.engine.errors import ReplicaGoneError
 from autotune.engine.replica import Infer, start_replicas
-from autotune.engine.source import LiveSource, Tensors
+from autotune.engine.source import MAX_QUEUED, LiveSource, Tensors
+
+LOG = logging.getLogger("autotune.engine")
+
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 30.0
+"""Between two tries to open a replica again; each is twice as long as the one before."""
+GRACE_S = 1.0
+"""For replicas to end that were told to drop what they execute."""
+
+
+class Admission(NamedTuple):
+    """Which requests are taken."""
+
+    max_queued: int = MAX_QUEUED
+    """As many may wait."""
+    names: Collection[str] | None = None
+    """What the model's inputs are called; None: not known, so not checked."""
+
+
+class Upkeep(NamedTuple):
+    """What can be done about replicas, beside calling them."""
+
+    reopen: Callable[[int], Infer] | None = None
+    """Opens another replica in the place of one that is gone; None: that cannot be done."""
+    kill: Callable[[], None] = lambda: None
+    """Lets replicas that execute return at once, where that can be done."""
+    close: Callable[[], None] = lambda: None
+    """Is called once, when no replica serves any more."""
 
 
 class LiveEngine:
     """Replicas and a batcher over a live queue: the code that was measured, now serving.
 
     Thread-safe. Close it, or use it as a context manager; queued requests are served first.
+    What a person should know of is logged by `autotune.engine`.
     """
 
     def __init__(
@@ -19,30 +53,78 @@ class LiveEngine:
         infers: Sequence[Infer],
         max_batch_size: int,
         batch_timeout_s: float,
-        close: Callable[[], None] = lambda: None,
+        admission: Admission = Admission(),  # noqa: B008 - a constant
+        upkeep: Upkeep = Upkeep(),  # noqa: B008
     ) -> None:
-        """Start one replica per function of `infers`; `close` is called when all have ended."""
-        self._source = LiveSource()
-        self._close = close
-        self._threads = start_replicas(infers, self._source, max_batch_size, batch_timeout_s)
+        """Start one replica per function of `infers`; it owns what `upkeep` closes."""
+        self._source = LiveSource(*admission)
+        self._upkeep = upkeep
+        self._lock = threading.Lock()
+        self._replaced = 0
+        self._standing = len(infers)
+        self._closing = threading.Lock()
+        self._closed = False
+        self._threads: list[threading.Thread] = []
+        try:
+            self._threads = start_replicas(
+                infers, self._source, max_batch_size, batch_timeout_s, self._replace
+            )
+        except BaseException:
+            self.close(timeout_s=0)
+            raise
 
-    def submit(self, inputs: Tensors) -> "Future[Tensors]":
+    def submit(self, inputs: Tensors, timeout_s: float | None = None) -> "Future[Tensors]":
         """Queue one request: its arrays by input name, as the model takes them.
 
+        Args:
+            inputs: they must stay as they are until the answer is there.
+            timeout_s: the request is dropped, and its future raises DeadlineExceededError, when a
+                batch is formed that would end too late for it, by the time that batches of its
+                size took of late. One that executes is not interrupted. None: it waits for ever.
+
         Returns:
-            A future of the outputs by name. It raises what the model raised.
+            A future of the outputs by name. It raises what the model raised for this request:
+            others of its batch are not concerned. Its callbacks are called by the engine's
+            threads, so they must not wait for other requests.
 
         Raises:
-            RuntimeError: the engine is closed.
+            QueueFullError: as many requests wait as may; this one was not queued.
+            EngineClosedError: the engine is closed.
+            UsageError: an input is missing or unknown, or is no array.
         """
-        return self._source.submit(inputs)
+        return self._source.submit(inputs, timeout_s)
 
-    def close(self) -> None:
-        """Serve what is queued, then stop the replicas."""
+    def counters(self) -> Counters:
+        """Return what became of the requests so far."""
+        with self._lock:
+            replaced = self._replaced
+        return self._source.counters(replaced)
+
+    def close(self, timeout_s: float | None = None) -> None:
+        """Refuse new requests, serve what is queued, and stop the replicas.
+
+        Safe to call again and by several threads: each returns when all is over.
+
+        Args:
+            timeout_s: whatever is not served by then raises EngineClosedError, and a replica that
+                still executes is killed if it is a process, or else left behind. None: wait.
+
+        Raises:
+            RuntimeError: called by a thread of the engine, in a future's callback.
+        """
+        if threading.current_thread() in self._threads:
+            raise RuntimeError("the engine cannot be closed in a callback of a future of its own")
+        until_s = None if timeout_s is None else time.perf_counter() + max(0.0, timeout_s)
         self._source.close()
-        for thread in self._threads:
-            thread.join()
-        self._close()
+        if not self._closing.acquire(timeout=-1 if until_s is None else _left_s(until_s)):
+            self._end_now()  # the other call has more patience
+            return
+        try:
+            if not self._closed:
+                self._close(until_s)
+                self._closed = True
+        finally:
+            self._closing.release()
 
     def __enter__(self) -> "LiveEngine":
         """Return the engine itself."""
@@ -56,3 +138,53 @@ class LiveEngine:
     ) -> None:
         """Close the engine."""
         self.close()
+
+    def _close(self, until_s: float | None) -> None:
+        if not self._join(until_s):
+            self._end_now()
+            if not self._join(time.perf_counter() + GRACE_S):
+                LOG.error("closed while a model executes that does not return: its thread stays")
+        self._source.abandon("every replica ended before the request was served")
+        self._upkeep.close()
+
+    def _end_now(self) -> None:
+        self._source.abandon("the engine was closed before the request was served")
+        self._upkeep.kill()
+
+    def _join(self, until_s: float | None) -> bool:
+        """Wait for all replicas to end; return whether they did."""
+        for thread in self._threads:
+            thread.join(None if until_s is None else _left_s(until_s))
+        return not any(thread.is_alive() for thread in self._threads)
+
+    def _replace(self, number: int, error: ReplicaGoneError) -> Infer | None:
+        """Open a replica in the place of one that is gone, however long that takes."""
+        # Errors as texts: a log that is kept must keep no frames, and with them a replica's memory.
+        LOG.warning("replica %d is gone: %s", number, str(error))
+        reopen, pause_s = self._upkeep.reopen, FIRST_PAUSE_S
+        while reopen is not None:
+            try:
+                infer = reopen(number)
+            except Exception as reason:
+                if self._source.pause(0):
+                    break
+                LOG.error(
+                    "replica %d cannot be opened, again in %g s: %s", number, pause_s, str(reason)
+                )
+                self._source.pause(pause_s)
+                pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+            else:
+                LOG.warning("replica %d is replaced", number)
+                with self._lock:
+                    self._replaced += 1
+                return infer
+        with self._lock:
+            self._standing -= 1
+            last = self._standing == 0
+        if last:
+            self._source.abandon(f"every replica is gone, the last one: {error}")
+        return None
+
+
+def _left_s(until_s: float) -> float:
+    return max(0.0, until_s - time.perf_counter())

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from autotune.engine.assembly import Assembly, HostBuffers
 from autotune.engine.device import Compute, Device, DeviceArray, Queue
-from autotune.engine.replica import Turns, serve_in_turn
+from autotune.engine.replica import Turns, as_answer, serve_in_turn
 from autotune.engine.source import Batch, Source, Tensors, split
 from autotune.engine.transfer import Account, Marks
 from autotune.records import Transfer
@@ -139,10 +139,10 @@ class Overlapped:
             started_s = time.perf_counter()
             try:
                 flight = self._launch(slot, batch.inputs)
-            except Exception as error:  # whatever the model raises is the requests' answer
+            except BaseException as error:  # whatever the model raises is the requests' answer
                 _let_go(error)
                 self._free.put(slot)
-                source.fail(batch, error)
+                source.fail(batch, as_answer(error))
             else:
                 airborne.put(_Airborne(slot, batch, started_s, flight))
                 del flight  # with which this thread would keep memory of the device

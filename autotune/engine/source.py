@@ -7,14 +7,18 @@ replica forms a batch at a time; `complete` and `fail` are called without it.
 import threading
 import time
 from bisect import bisect_right
-from collections import deque
-from collections.abc import Callable, Sequence
-from concurrent.futures import Future, InvalidStateError
+from collections.abc import Callable, Collection, Sequence
+from concurrent.futures import Future
+from itertools import accumulate
 from typing import Any, NamedTuple, Protocol, cast
 
 import numpy as np
 import numpy.typing as npt
 
+from autotune.engine.counters import Counters
+from autotune.engine.errors import EngineClosedError, QueueFullError
+from autotune.engine.live_queue import LiveQueue
+from autotune.engine.requests import demand_inputs, expire, new_request, resolve
 from autotune.outcome import Samples
 from autotune.request_log import RequestLog
 
@@ -27,12 +31,15 @@ Offer = Callable[[Tensors], bool]
 NAP_S = 0.25
 """A replica that waits for a distant arrival looks this often whether the run was stopped."""
 
+MAX_QUEUED = 1024
+"""Requests that wait, unless told otherwise."""
+
 
 class Batch(NamedTuple):
     """Requests to execute together."""
 
     first: int
-    """Position of the first request in the schedule; 0 for live requests."""
+    """Position of the first request in the schedule; for live requests, the batch's number."""
     inputs: list[Tensors]
     futures: list["Future[Tensors]"]
     """One per request for live requests, none for a schedule."""
@@ -188,91 +195,148 @@ def _signature(inputs: Tensors) -> dict[str, tuple[object, ...]]:
 
 
 class LiveSource:
-    """A queue of submitted requests."""
+    """A bounded queue of submitted requests, each of which is answered exactly once.
 
-    def __init__(self) -> None:
-        """Start empty and open."""
-        self._changed = threading.Condition()
-        self._queue: deque[tuple[float, Tensors, Future[Tensors]]] = deque()
+    A batch that fails is split, and comes back from `take` in parts until what fails is alone.
+    Futures' callbacks are called by the threads that take and answer: they must not wait.
+    """
+
+    def __init__(self, max_queued: int = MAX_QUEUED, names: Collection[str] | None = None) -> None:
+        """Start empty and open; `names` of the inputs are demanded of each request, if given."""
+        self._lock = threading.Lock()
+        # One for the replica that forms a batch, one for those that have to be opened anew.
+        self._changed = threading.Condition(self._lock)
+        self._closing = threading.Condition(self._lock)
+        self._max_queued = max_queued
+        self._names = None if names is None else frozenset(names)
+        self._queue = LiveQueue()
         self._closed = False
 
-    def submit(self, inputs: Tensors) -> "Future[Tensors]":
-        """Queue one request.
+    def submit(self, inputs: Tensors, timeout_s: float | None = None) -> "Future[Tensors]":
+        """Queue one request, to be dropped if it cannot be answered within `timeout_s`.
 
         Raises:
-            RuntimeError: the source was closed.
+            QueueFullError: as many requests wait as may.
+            EngineClosedError: the source was closed.
+            UsageError: the inputs cannot be those of a request, or the timeout is no number.
         """
-        future: Future[Tensors] = Future()
-        with self._changed:
+        demand_inputs(inputs, self._names)
+        request = new_request(inputs, timeout_s)
+        queue = self._queue
+        with self._lock:
             if self._closed:
-                raise RuntimeError("the engine is closed")
-            self._queue.append((time.perf_counter(), inputs, future))
+                raise EngineClosedError("the engine is closed")
+            if len(queue.waiting) >= self._max_queued:
+                queue.rejected += 1
+                raise QueueFullError(f"{self._max_queued} requests are queued, as many as may be")
+            queue.append(request)
             self._changed.notify()
-        return future
+        return request.future
 
     def close(self) -> None:
         """Refuse further requests; those queued are still served."""
-        with self._changed:
-            self._closed = True
-            self._changed.notify_all()
+        with self._lock:
+            self._close()
+
+    def abandon(self, reason: str) -> None:
+        """Close, and let whatever has no answer yet raise EngineClosedError with the reason."""
+        with self._lock:
+            self._close()
+            given_up = self._queue.give_up()
+        for one in given_up:
+            resolve(one.future, EngineClosedError(reason))
+
+    def pause(self, seconds: float) -> bool:
+        """Wait so long, but only until the source is closed; return whether it is.
+
+        Requests whose deadline passes are dropped meanwhile, for nobody else may take any.
+        """
+        until_s = time.perf_counter() + seconds
+        while True:
+            wait_s = until_s - time.perf_counter()
+            with self._lock:
+                closed = self._closing.wait_for(lambda: self._closed, min(wait_s, NAP_S))
+                late = self._queue.overdue()
+            expire(late)
+            if closed or wait_s <= NAP_S:
+                return closed
+
+    def counters(self, replicas_replaced: int = 0) -> Counters:
+        """Return what became of the requests so far."""
+        with self._lock:
+            return self._queue.counters(replicas_replaced)
 
     def take(
         self, max_batch_size: int, batch_timeout_s: float, offer: Offer | None = None
     ) -> Batch | None:
-        """Wait for a request, then for company of the same shapes until the timeout is over."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._queue or self._closed)
-            if not self._queue:
-                return None
-            close_s = self._queue[0][0] + batch_timeout_s
-            shown = 0
-            while (count := self._matching(max_batch_size)) < max_batch_size and not self._closed:
-                wait_s = close_s - time.perf_counter()
-                if wait_s <= 0 or count < len(self._queue):
-                    break
-                if offer is not None and shown < count:
-                    offer = self._shown(offer, self._queue[shown][1])
-                    shown += 1
-                else:
-                    self._changed.wait(wait_s)
-            taken = [self._queue.popleft() for _ in range(count)]
-        live = [
-            (inputs, future) for _, inputs, future in taken if future.set_running_or_notify_cancel()
-        ]
-        return Batch(0, [inputs for inputs, _ in live], [future for _, future in live])
+        """Wait for a request, then for company of the same shapes until the timeout is over.
 
-    def _shown(self, offer: Offer, inputs: Tensors) -> Offer | None:
-        """Offer a request with the queue open to others; None where no more are wanted."""
-        self._changed.release()
-        try:
-            return offer if offer(inputs) else None
-        finally:
-            self._changed.acquire()
+        Parts of a batch that failed come first, as they are. A batch may be empty: all of its
+        requests were cancelled, or could not be answered in time any more.
+        """
+        queue = self._queue
+        with self._lock:
+            while not (queue.waiting or queue.retries):
+                if self._closed and queue.empty:
+                    return None
+                self._changed.wait()
+            if max_batch_size > 1 and not queue.retries:
+                self._gather(max_batch_size, batch_timeout_s, offer)
+            taken = queue.take(max_batch_size)
+            if self._closed:
+                self._changed.notify_all()
+        if taken.late:
+            expire(taken.late)
+        requests = taken.requests
+        return Batch(
+            taken.number, [one.inputs for one in requests], [one.future for one in requests]
+        )
 
     def complete(self, batch: Batch, outputs: list[Tensors], started_s: float) -> None:
         """Resolve each request's future with its own rows."""
+        with self._lock:
+            if not self._queue.answered(batch.first, started_s):
+                return
+            if self._closed:
+                self._changed.notify_all()
         for future, answer in zip(batch.futures, outputs, strict=True):
-            future.set_result(answer)
+            resolve(future, answer)
 
     def fail(self, batch: Batch, error: Exception) -> None:
-        """Hand the error to every request of the batch; the engine goes on."""
-        for future in batch.futures:
-            try:
-                future.set_exception(error)
-            except InvalidStateError:
-                continue  # answered before the error
+        """Let parts of the batch be taken again; the error is the answer to a request alone."""
+        with self._lock:
+            failed = self._queue.failed(batch.first, error)
+            self._changed.notify_all()
+        for one in failed:
+            resolve(one.future, error)
 
-    def _matching(self, limit: int) -> int:
-        """How many requests from the head of the queue can be stacked with the first."""
-        count = 0
-        head = None
-        for _, inputs, _ in self._queue:
-            signature = _signature(inputs)
-            head = head if head is not None else signature
-            if count == limit or signature != head:
+    def _close(self) -> None:
+        self._closed = True
+        self._changed.notify_all()
+        self._closing.notify_all()
+
+    def _gather(self, most: int, batch_timeout_s: float, offer: Offer | None) -> None:
+        """Wait until the batch at the head of the queue is full, or need not wait any more."""
+        queue = self._queue
+        first_s = queue.waiting[0].submitted_s + batch_timeout_s
+        shown = 0
+        while (count := queue.matching(most)) < most and not (self._closed or queue.retries):
+            wait_s = min(first_s, queue.last_call_s(count)) - time.perf_counter()
+            if wait_s <= 0 or count < len(queue.waiting):
                 break
-            count += 1
-        return count
+            if offer is not None and shown < count:
+                offer = self._shown(offer, queue.waiting[shown].inputs)
+                shown += 1
+            else:
+                self._changed.wait(wait_s)
+
+    def _shown(self, offer: Offer, inputs: Tensors) -> Offer | None:
+        """Offer a request with the queue open to others; None where no more are wanted."""
+        self._lock.release()
+        try:
+            return offer if offer(inputs) else None
+        finally:
+            self._lock.acquire()
 
 
 def stack(inputs: list[Tensors]) -> Tensors:
@@ -283,10 +347,25 @@ def stack(inputs: list[Tensors]) -> Tensors:
 
 
 def split(outputs: Tensors, inputs: list[Tensors]) -> list[Tensors]:
-    """Give each request its own rows back; a single request takes the outputs unchanged."""
+    """Give each request its own rows back; a single request takes the outputs unchanged.
+
+    Raises:
+        ValueError: an output has not as many rows as the batch, so that whose they are is not
+            known.
+    """
     if len(inputs) == 1:
         return [outputs]
     rows = [len(next(iter(request.values()))) for request in inputs]
-    bounds = np.cumsum(rows)[:-1]
+    *bounds, total = accumulate(rows)
+    for name, array in outputs.items():
+        if _rows(array) != total:
+            raise ValueError(f"output {name!r}: {_rows(array)} rows for a batch of {total}")
     pieces = {name: np.split(array, bounds) for name, array in outputs.items()}
     return [{name: parts[i] for name, parts in pieces.items()} for i in range(len(inputs))]
+
+
+def _rows(output: Any) -> int:
+    """Return how many requests' worth an output is; sequences and maps have a length, too."""
+    if isinstance(output, np.ndarray) and output.ndim == 0:
+        return 0
+    return len(output)

@@ -7,6 +7,7 @@ A call copies the inputs into memory that both share, unless they were put there
 import contextlib
 import math
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -14,6 +15,7 @@ from collections.abc import Callable, Sequence
 from multiprocessing import Pipe
 from typing import Never
 
+from autotune.engine.errors import ReplicaGoneError
 from autotune.engine.source import Tensors
 from autotune.errors import ModelError, UsageError
 from autotune.models import worker_wire as wire
@@ -21,7 +23,7 @@ from autotune.models.kinds import kind_of
 from autotune.models.shared_arrays import Placed, SharedArrays, after
 from autotune.probes.ending import how_it_ended, last_line
 from autotune.records import Failed
-from autotune.runtime_environment import environment_of
+from autotune.runtime_environment import environment_of, passed_on
 from autotune.spec import ModelSpec, SessionShape
 
 _STDERR = 2
@@ -33,7 +35,7 @@ class ReplicaError(RuntimeError):
     """What the model raised in its process, in its words."""
 
 
-class ReplicaDiedError(RuntimeError):
+class ReplicaDiedError(ReplicaGoneError):
     """The process of a replica is gone."""
 
     def __init__(self, failed: Failed) -> None:
@@ -50,7 +52,14 @@ class RemoteReplica:
     """
 
     def __init__(self, environment: dict[str, str]) -> None:
-        """Start the process, with these variables beside those of this one."""
+        """Start the process, with these variables beside those of this one that may pass.
+
+        It has a process group of its own, so a terminal's Ctrl-C does not reach it.
+
+        Raises:
+            UsageError: what is to be passed on is not there; see `passed_on`.
+        """
+        variables = {**passed_on(os.environ), **environment}
         self._pipe, theirs = Pipe(duplex=True)
         self._inputs, self._outputs = _new_memory("inputs"), _new_memory("outputs")
         self._kept_bytes = 0
@@ -64,7 +73,8 @@ class RemoteReplica:
                 [*command, *map(str, [*passed, os.getpid(), int(with_parent)])],
                 stdin=subprocess.DEVNULL,
                 pass_fds=passed,
-                env={**os.environ, **environment},
+                process_group=0,
+                env=variables,
             )
 
     @property
@@ -128,9 +138,18 @@ class RemoteReplica:
         assert isinstance(reply, wire.Compiled)
         return reply.seconds
 
-    def close(self) -> None:
-        """End the process and wait until it is gone; safe to call again."""
+    def kill(self) -> None:
+        """End the process without waiting for that. For any thread: a call of another's returns."""
         self._process.kill()
+
+    def close(self) -> None:
+        """End the process and wait until it is gone; safe to call again.
+
+        What it has started goes with it, as long as it has not left the process group.
+        """
+        if self._process.returncode is None:  # then no other group can have its number
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
         self._pipe.close()
         self._inputs.close()

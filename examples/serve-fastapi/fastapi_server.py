@@ -56,8 +56,12 @@ async def predict(inputs: dict[str, Any], response: Response) -> dict[str, Any]:
             422, f"inputs must be arrays for {', '.join(DTYPES)}: {error}"
         ) from None
     queued_s = time.perf_counter()
-    # `submit` returns at once; awaiting its future leaves the event loop to other requests.
-    outputs = await asyncio.wrap_future(app.state.engine.submit(arrays))
+    try:
+        # Returns at once; awaiting its future leaves the event loop to other requests.
+        future = app.state.engine.submit(arrays)
+    except autotune.QueueFullError as error:
+        raise HTTPException(503, str(error)) from None
+    outputs = await asyncio.wrap_future(future)
     # What the file promises ends here; the rest of a request's time is HTTP and JSON.
     engine_ms = 1e3 * (time.perf_counter() - queued_s)
     response.headers["Server-Timing"] = f"engine;dur={engine_ms:.2f}"

@@ -27,9 +27,9 @@ BATCHING = ServingConfig(
 )
 
 
-@pytest.fixture
-def server(mlp: Path, tmp_path: Path) -> Iterator[str]:
-    tuned = tmp_path / "mlp.autotune.json"
+@pytest.fixture(scope="module")
+def server(mlp: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    tuned = tmp_path_factory.mktemp("served") / "mlp.autotune.json"
     config_file.write(tuned, file_for(mlp, {"x": [1, 256]}, BATCHING))
     with socket.socket() as one:
         one.bind(("127.0.0.1", 0))
