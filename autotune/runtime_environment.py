@@ -1,11 +1,66 @@
 """What a child process is started with, because its runtime reads it once: no runtime is needed."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
+from autotune.errors import UsageError
 from autotune.spec import SessionShape
 
 COMPILED_FOLDER = "AUTOTUNE_COMPILED_FOLDER"
 """Where processes of one search share what was compiled ahead of time."""
+PASS_ENV = "AUTOTUNE_PASS_ENV"
+"""Names the variables, with commas between them, that a person's own code needs beside ours."""
+
+_NAMES = frozenset(
+    (
+        *("PATH", "HOME", "USER", "LOGNAME", "LANG", "LANGUAGE", "TZ", "TMPDIR", "TMP", "TEMP"),
+        *("LD_LIBRARY_PATH", "LD_PRELOAD", "LD_BIND_NOW", "GLIBC_TUNABLES"),
+        *("VIRTUAL_ENV", "CONDA_PREFIX"),
+        # torch.compile calls a compiler.
+        *("CC", "CXX", "CPATH", "C_INCLUDE_PATH", "CPLUS_INCLUDE_PATH", "LIBRARY_PATH"),
+        *("COMPILER_PATH", "MAX_JOBS"),
+        # Where weights lie that were fetched before.
+        *("HF_HOME", "HF_HUB_CACHE"),
+        *("LRU_CACHE_CAPACITY", "GPU_DEVICE_ORDINAL"),
+        *(COMPILED_FOLDER, PASS_ENV),
+    )
+)
+_PREFIXES = (
+    *("LC_", "PYTHON", "XDG_"),
+    # Threads and mathematics.
+    *("OMP_", "KMP_", "GOMP_", "MKL_", "OPENBLAS_", "BLIS_", "TBB_", "DNNL_", "ONEDNN_", "MLAS_"),
+    # Runtimes.
+    *("ORT_", "ATEN_", "TORCH", "PYTORCH_", "TRITON_", "INDUCTOR_", "AOT_INDUCTOR_", "AOTI"),
+    *("OPENVINO_", "OV_", "THP_"),
+    # Allocators.
+    *("MALLOC_", "MIMALLOC_", "JEMALLOC_", "TCMALLOC_"),
+    # Accelerators.
+    *("CUDA", "NVIDIA_", "CUBLAS", "CUDNN_", "HIP_", "HSA_", "ROCM_", "ROCR_", "MIOPEN_"),
+)
+
+
+def passed_on(environment: Mapping[str, str], prefixes: tuple[str, ...] = ()) -> dict[str, str]:
+    """Return what a child process gets of these variables: what runtimes are known to read.
+
+    Nothing else passes, tokens and proxies among it, but for what `AUTOTUNE_PASS_ENV` names.
+
+    Args:
+        environment: the variables of this process.
+        prefixes: with these, a name may begin, too.
+
+    Raises:
+        UsageError: `AUTOTUNE_PASS_ENV` names a variable that is not set.
+    """
+    named = [name.strip() for name in environment.get(PASS_ENV, "").split(",") if name.strip()]
+    for name in named:
+        if name not in environment:
+            raise UsageError(f"{PASS_ENV}: {name} is not set: set it, or do not name it")
+    passing = _NAMES.union(named)
+    return {
+        name: value
+        for name, value in environment.items()
+        if name in passing or name.startswith((*_PREFIXES, *prefixes))
+    }
 
 
 def is_torch(runtime: str) -> bool:

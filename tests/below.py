@@ -18,10 +18,12 @@ def measured(bench: Bench, config: ServingConfig) -> TrialOutcome:
 
 def workers() -> list[int]:
     """Processes of replicas below the children of this one."""
-    listing = subprocess.run(["ps", "-eo", "pid,ppid,args"], capture_output=True, text=True)
+    listing = subprocess.run(["ps", "-wweo", "pid,ppid,args"], capture_output=True, text=True)
     rows = [line.split(maxsplit=2) for line in listing.stdout.splitlines()[1:]]
-    mine = {pid for pid, parent, _ in rows if parent == str(os.getpid())}
-    return [int(pid) for pid, parent, args in rows if parent in mine and "worker_main" in args]
+    below = {str(os.getpid())}
+    for _ in range(2):  # supervisors, and children below them
+        below = {pid for pid, parent, _ in rows if parent in below}
+    return [int(pid) for pid, parent, args in rows if parent in below and "worker_main" in args]
 
 
 def environment(pid: int) -> dict[str, str]:

@@ -25,5 +25,6 @@ def examine() -> list[Finding]:
             processor.virtual_machine(),
             processor.clock(),
             limits.energy(),
+            limits.network(),
         ]
     )

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from autotune.diagnosis.finding import Finding, finding
 from autotune.outcome import Disturbance
+from autotune.probes.confinement import why_network_stays
 from autotune.probes.cores import Cores
 from autotune.probes.disturbance import Counters
 from autotune.probes.energy import energy_uj
@@ -74,6 +75,18 @@ def memory(
     if swap_bytes > 0:
         return finding("memory", "note", f"{found}.", "Bring it back: swapoff -a && swapon -a")
     return finding("memory", "ok", f"{found}.")
+
+
+def network() -> Finding:
+    """Whether a model's process can be denied the network."""
+    if (reason := why_network_stays()) is None:
+        return finding("network", "ok", "A model's process is denied the network.")
+    return finding(
+        "network",
+        "note",
+        f"A model's process keeps the network: {reason}.",
+        "Run models that you do not trust in a container without network.",
+    )
 
 
 def energy(powercap: Path = Path("/sys/class/powercap")) -> Finding:

@@ -52,6 +52,8 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C is for the parent
     if with_parent:
         end_with_parent(parent_pid)
+    for passed in (descriptor, inputs_descriptor, outputs_descriptor):
+        os.set_inheritable(passed, False)
     pipe = Connection(descriptor)
     inputs, outputs = SharedArrays(inputs_descriptor), SharedArrays(outputs_descriptor)
     infer: Infer = dict

@@ -24,6 +24,11 @@ class Cores(Record, frozen=True):
         """Whole cores to plan threads for: a quota of 1.5 plans for 1, one of 0.5 for 1."""
         return self.affinity if self.quota is None else max(1, min(self.affinity, int(self.quota)))
 
+    def describe(self) -> str:
+        """The cores in words: `2 cores`, `4 cores under a quota of 1.5`."""
+        cores = f"{self.affinity} core{'s' if self.affinity != 1 else ''}"
+        return cores if self.quota is None else f"{cores} under a quota of {self.quota:g}"
+
 
 def usable_cores() -> Cores:
     """Read affinity and quota of this process."""

@@ -11,6 +11,8 @@ from autotune.records import Failed
 
 _PR_SET_PDEATHSIG = 1
 _TAIL_BYTES = 2000
+_NO_MEMORY = ("bad_alloc", "MemoryError", "Cannot allocate memory", "out of memory")
+"""Last words of a process that was refused memory and could not go on."""
 
 
 def end_with_parent(parent_pid: int) -> None:
@@ -29,12 +31,15 @@ def how_it_ended(code: int | None, last_words: str) -> Failed:
         last_words: the last line that it printed.
     """
     detail = f"the process ended with exit code {code}"
+    if code is None:
+        detail = "the process no longer answers, and had not ended"
     killed = code == -signal.SIGKILL
+    starved = killed or any(words in last_words for words in _NO_MEMORY)
     if code is not None and code < 0:
         detail = f"the process was killed by {signal.Signals(-code).name}"
         detail += ", most likely for want of memory" if killed else ""
     return Failed(
-        kind="out_of_memory" if killed else "crash",
+        kind="out_of_memory" if starved else "crash",
         detail=f"{detail}: {last_words}" if last_words else detail,
     )
 

@@ -13,10 +13,13 @@ from pathlib import Path
 from types import TracebackType
 
 from autotune.errors import ServerError
+from autotune.runtime_environment import passed_on
 from autotune.servers.starter import Place, Starter
 
 _MARK = "AUTOTUNE_SERVER"
 """In the environment of everything that a server starts: some leave their process group."""
+_OF_SERVERS = ("JAVA_", "RAY_", "BENTOML_", "MLSERVER_", "TS_")
+"""What they are set up with begins so."""
 _LAST_LINES = 8
 _LOG = "server.log"
 _GRACE_S = 5.0
@@ -85,7 +88,8 @@ class RunningServer:
         self._mark = uuid.uuid4().hex
         starter.prepare(place)
         own = {"ORT_DISABLE_TELEMETRY": "1", _MARK: self._mark}
-        environment = {**os.environ, **own, **starter.environment(place)}
+        passing = passed_on(os.environ, _OF_SERVERS)
+        environment = {**passing, **own, **starter.environment(place)}
         with self.log.open("wb") as log:
             self._process = subprocess.Popen(
                 starter.command(place),

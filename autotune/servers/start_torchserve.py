@@ -9,6 +9,7 @@ import subprocess
 
 from autotune.errors import ServerError
 from autotune.exports.torchserve import archiver_command
+from autotune.runtime_environment import passed_on
 from autotune.servers.starter import Place, Starter
 
 _CONFIG = "here.properties"
@@ -33,7 +34,7 @@ def _pack(place: Place) -> None:
     done = subprocess.run(
         [str(place.python.parent / program), *arguments],
         cwd=place.folder,
-        env={**os.environ, **_environment(place)},
+        env={**passed_on(os.environ), **_environment(place)},
         capture_output=True,
         text=True,
     )

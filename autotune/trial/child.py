@@ -1,35 +1,70 @@
 """The child process: does what the parent asks for, and says what came of it.
 
 Started as `python -m autotune.trial.child FD LOG_FD PARENT_PID` with one end of a pipe at FD and
-the file of the request log at LOG_FD. It ends when the pipe closes or the parent dies.
+the file of the request log at LOG_FD. It ends when the pipe closes or the process dies that
+started it, the supervisor. What it may do is set by `autotune.probes.confinement`.
 """
 
 import contextlib
+import os
+import re
 import sys
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from autotune.errors import AutotuneError, UsageError
+from autotune.errors import AutotuneError, ModelError, UsageError
 from autotune.models.failures import lacked_memory, release_memory
 from autotune.models.inspect_model import inspect_model
 from autotune.models.loading import explain
 from autotune.models.worker import ReplicaDiedError
+from autotune.probes.confinement import confine, lift_memory_limit, limit_memory
 from autotune.probes.ending import end_with_parent
-from autotune.records import Failed, FailureKind
+from autotune.records import Failed
 from autotune.trial import wire
 from autotune.trial.sessions import Sessions, Tell, WrongOutputError
 
+_GIB = 2**30
+_WANTS_NETWORK = re.compile(
+    "name resolution|urlopen error|ConnectionError|Max retries exceeded|LocalEntryNotFound"
+)
+"""What libraries say of a network that is not there."""
 
-def _failure(error: Exception) -> Failed:
+
+def _failure(error: Exception, room_bytes: int | None) -> Failed:
     if isinstance(error, WrongOutputError):
         return Failed(kind="wrong_output", detail=str(error))
     if isinstance(error, ReplicaDiedError):
         return error.failed
-    kind: FailureKind = "out_of_memory" if lacked_memory(error) else "run_error"
-    return Failed(kind=kind, detail=explain(error))
+    if not _starved(error):
+        return Failed(kind="run_error", detail=explain(error))
+    what = explain(error) or type(error).__name__
+    if room_bytes is not None:
+        what = f"needs more memory than the {room_bytes / _GIB:.1f} GiB that it may take: {what}"
+    return Failed(kind="out_of_memory", detail=what)
 
 
-def _answer(sessions: Sessions, request: wire.Request, tell: Tell) -> wire.Reply:
+def _starved(error: Exception) -> bool:
+    return lacked_memory(error) or "MemoryError" in str(error)
+
+
+def _bounded(request: wire.Request) -> int | None:
+    """Let what loads a model take no more memory than there is; return the bytes, where known.
+
+    What a GPU's driver maps into the process has no bearing on the host's memory.
+    """
+    match request:
+        case wire.Inspect(allowed=allowed) if allowed.device == "cpu":
+            return limit_memory()
+        case wire.Open(shape=shape) if not shape.family.on_gpu:
+            return limit_memory(shape.replicas if shape.replicas_as == "processes" else 1)
+        case wire.Inspect() | wire.Open():
+            lift_memory_limit()
+    return None
+
+
+def _answer(
+    sessions: Sessions, request: wire.Request, room_bytes: int | None, tell: Tell
+) -> wire.Reply:
     try:
         match request:
             case wire.Inspect():
@@ -49,9 +84,14 @@ def _answer(sessions: Sessions, request: wire.Request, tell: Tell) -> wire.Reply
             case wire.Idle():
                 return sessions.idle(request)
     except AutotuneError as error:
-        return wire.Refused(usage=isinstance(error, UsageError), message=str(error))
+        if isinstance(error, ModelError) and _starved(error):
+            return _failure(error, room_bytes)
+        message = str(error)
+        if _WANTS_NETWORK.search(message):
+            message += "; a model is run without network: fetch what it needs beforehand"
+        return wire.Refused(usage=isinstance(error, UsageError), message=message)
     except Exception as error:  # the parent learns from any failure of the model
-        return _failure(error)
+        return _failure(error, room_bytes)
 
 
 def main() -> None:
@@ -59,9 +99,13 @@ def main() -> None:
     descriptor, log_descriptor, parent_pid = map(int, sys.argv[1:4])
     pipe = Connection(descriptor)
     end_with_parent(parent_pid)
+    for passed in (descriptor, log_descriptor):
+        os.set_inheritable(passed, False)
+    confine()
     with contextlib.suppress(OSError):  # be the one that the kernel kills, not the parent
         Path("/proc/self/oom_score_adj").write_text("1000")
     sessions = Sessions(log_descriptor)
+    room_bytes: int | None = None
 
     def send(reply: wire.Reply) -> None:
         pipe.send_bytes(wire.encode(reply))
@@ -69,7 +113,9 @@ def main() -> None:
     with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):
         while True:
             request = wire.decode_request(pipe.recv_bytes())
-            reply = _answer(sessions, request, send)
+            if isinstance(request, wire.Inspect | wire.Open):
+                room_bytes = _bounded(request)
+            reply = _answer(sessions, request, room_bytes, send)
             if isinstance(reply, Failed) and reply.kind == "out_of_memory":
                 release_memory()
             if not isinstance(reply, Failed) and (seconds := sessions.newly_compiled_s()):
