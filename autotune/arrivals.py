@@ -1,6 +1,7 @@
 """When requests arrive: drawn before the run from a seed of its own, or read from a trace."""
 
 import math
+from array import array
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -12,6 +13,13 @@ from autotune.errors import UsageError
 from autotune.outcome import Samples
 from autotune.patterns import BURST_S, Bursty, Constant, Gaps, Pattern, Poisson, Trace
 from autotune.spec import Record
+from autotune.units import DAY_S, MAX_LOAD_RPS
+
+MOST_BYTES = 512_000_000
+"""Of a trace."""
+MOST_ARRIVALS = 10_000_000
+LONGEST_S = 366 * DAY_S
+"""Of a trace; what seems longer was not written in seconds."""
 
 
 class Traffic(Record, frozen=True, eq=False):
@@ -125,12 +133,20 @@ def read_trace(path: Path) -> Traffic:
     """Read arrival times, in seconds, from the first column of a CSV file with or without header.
 
     Raises:
-        UsageError: unreadable, fewer than two arrivals, or a time that is missing, not a number,
-            negative or out of order; the line is named.
+        UsageError: unreadable, fewer than two arrivals or too many, or a time that is missing,
+            not a number, negative or out of order; the line is named. Also as `recorded`.
     """
-    times = [(line, _read_time(row[0], path, line)) for line, row in read_rows(path, "--trace")]
-    known = [(f"line {line}", time_s) for line, time_s in times if time_s is not None]
-    return recorded(known, f"--trace {path}", str(path))
+    times, where = array("d"), f"--trace {path}"
+    for line, row in read_rows(path, "--trace", MOST_BYTES):
+        time_s = _read_time(row[0], path, line)
+        if time_s is None:
+            continue
+        if times and time_s < times[-1]:
+            raise _disordered(where, f"line {line}", times[-1], time_s)
+        if len(times) == MOST_ARRIVALS:
+            raise UsageError(f"{where}: has more than {MOST_ARRIVALS:,} arrivals: give a part")
+        times.append(time_s)
+    return _traffic(np.array(times), where, str(path))
 
 
 def recorded(times: Sequence[tuple[str, float]], where: str, file: str | None) -> Traffic:
@@ -142,17 +158,36 @@ def recorded(times: Sequence[tuple[str, float]], where: str, file: str | None) -
         file: where they were read; None: nowhere.
 
     Raises:
-        UsageError: fewer than two arrivals, or a time out of order.
+        UsageError: fewer than two arrivals, a time out of order, more requests/s than can be
+            issued, or more than a year.
     """
     for (_, before_s), (place, time_s) in pairwise(times):
         if time_s < before_s:
-            raise UsageError(
-                f"{where}: {place}: {time_s:g} s comes after {before_s:g} s: "
-                "arrivals must be in order of time"
-            )
-    if len(times) < 2 or times[-1][1] <= times[0][1]:
+            raise _disordered(where, place, before_s, time_s)
+    return _traffic(np.array([time_s for _, time_s in times]), where, file)
+
+
+def _disordered(where: str, place: str, before_s: float, time_s: float) -> UsageError:
+    return UsageError(
+        f"{where}: {place}: {time_s:g} s comes after {before_s:g} s: "
+        "arrivals must be in order of time"
+    )
+
+
+def _traffic(times_s: Samples, where: str, file: str | None) -> Traffic:
+    if len(times_s) < 2 or times_s[-1] <= times_s[0]:
         raise UsageError(f"{where}: needs at least two arrivals at different times")
-    times_s = np.array([time_s for _, time_s in times]) - times[0][1]
+    times_s = times_s - times_s[0]
+    if times_s[-1] > LONGEST_S:
+        raise UsageError(
+            f"{where}: spans {times_s[-1] / DAY_S:,.3g} days, more than a year: "
+            "times must be in seconds"
+        )
+    if len(times_s) - 1 > MAX_LOAD_RPS * times_s[-1]:
+        raise UsageError(
+            f"{where}: is more than can be issued on one machine (at most {MAX_LOAD_RPS:,.0f} "
+            "requests/s): times must be in seconds"
+        )
     rps = float((len(times_s) - 1) / times_s[-1])
     return Traffic(load_rps=rps, pattern=Trace(times_s=times_s, file=file))
 

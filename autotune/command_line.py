@@ -1,5 +1,6 @@
 """A measurement as the command line that repeats it: records in, arguments out."""
 
+import os
 import shlex
 
 from autotune.config_file import TunedFile
@@ -41,4 +42,24 @@ def measure_command(tuned: TunedFile, config: ServingConfig, load_rps: float) ->
     if tuned.repeat is None:
         return None
     load = ["--load", f"{load_rps!r}"]
-    return shlex.join(["autotune", "measure", *tuned.repeat, *load, *knob_options(config)])
+    words = ["autotune", "measure", *tuned.repeat, *load, *knob_options(config)]
+    return " ".join(map(quoted, words))
+
+
+def quoted(word: str) -> str:
+    """Return a word as a shell reads it, of letters that a terminal shows as they are.
+
+    What steers a terminal is written as bash, zsh and POSIX (2024) read `$'...'`; so is what CI
+    systems would take for a command in their logs.
+    """
+    if word.isprintable() and "##" not in word:
+        return shlex.quote(word)
+    return f"$'{''.join(map(_as_escape, word))}'"
+
+
+def _as_escape(letter: str) -> str:
+    if letter in "\\'":
+        return f"\\{letter}"
+    if letter.isprintable() and letter != "#":
+        return letter
+    return "".join(f"\\x{byte:02x}" for byte in os.fsencode(letter))

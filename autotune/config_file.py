@@ -16,7 +16,6 @@ Format history:
 Older versions are read (`autotune/upgrade.py`): what they did not record is null.
 """
 
-import os
 import re
 import tempfile
 from pathlib import Path
@@ -24,6 +23,8 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from autotune.bounded_file import read_bytes
+from autotune.contradictions import at_odds
 from autotune.errors import ConfigFileError, UsageError, did_you_mean_file
 from autotune.probes.machine import Machine
 from autotune.records import (
@@ -37,10 +38,14 @@ from autotune.records import (
     Summary,
 )
 from autotune.spec import Objective, PositiveMs, PositiveRps, Record, ServingConfig, Slo
+from autotune.tabular import printable
 from autotune.upgrade import upgrade
+from autotune.whole_file import write_whole
 
 SCHEMA_VERSION = 6
 SCHEMA_PATH = Path(__file__).parent / "schema" / "autotune-v6.schema.json"
+MOST_BYTES = 64_000_000
+"""Of a tuned file: some ten thousand trials, ten times as many as a search of a day makes."""
 
 Status = Literal["complete", "slo_not_met", "interrupted"]
 Phase = Literal["search", "confirm"]
@@ -221,12 +226,22 @@ class TunedFile(Record, frozen=True):
         return next((one for one in self.policy if load_rps <= one.load_rps), None)
 
 
+class UnwrittenError(UsageError):
+    """A tuned file could not be written. `tuned` is what it was to hold."""
+
+    def __init__(self, message: str, tuned: TunedFile) -> None:
+        """Say why."""
+        super().__init__(message)
+        self.tuned = tuned
+
+
 def json_schema() -> dict[str, Any]:
     """Return the JSON Schema (draft 2020-12) of the current version."""
     schema = msgspec.json.schema(TunedFile)
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
 
 
+_LONGEST_SHOWN = 40
 _FLAT_LIST = re.compile(r"\[\n\s+([^\[\]{}]*?)\n\s+\]")
 """A list of plain values over several lines; a line never ends within a JSON string."""
 _NEXT_LINE = re.compile(r"\n\s+")
@@ -238,64 +253,98 @@ def to_json(tuned: TunedFile) -> str:
     return _FLAT_LIST.sub(lambda found: f"[{_NEXT_LINE.sub(' ', found[1])}]", text) + "\n"
 
 
+class _Head(msgspec.Struct):
+    """What says what a file is; the rest is passed over."""
+
+    format: Any = None
+    schema_version: Any = None
+
+
 def read(path: Path) -> TunedFile:
     """Read a tuned file.
 
     Raises:
-        ConfigFileError: unreadable, no tuned file, of another version, or with a field that is
-            missing, unknown or of the wrong type; the field is named.
+        ConfigFileError: unreadable, no regular file, too large, no tuned file, of another version,
+            or with a field that is missing, unknown, of the wrong type or at odds with another;
+            the field is named.
     """
     try:
-        data = path.read_bytes()
+        data = read_bytes(path, MOST_BYTES)
     except OSError as error:
         hint = did_you_mean_file(path, (".json",)) if isinstance(error, FileNotFoundError) else ""
         raise ConfigFileError(f"{path}: cannot be read: {error.strerror}{hint}") from None
+    return parse(data, path)
+
+
+def parse(data: bytes, path: Path) -> TunedFile:
+    """Return what the text of a tuned file says, that was read at `path`.
+
+    Raises:
+        ConfigFileError: as `read`.
+    """
+    version = _version(path, data)
     try:
-        head = msgspec.json.decode(data)
-    except (msgspec.DecodeError, RecursionError) as error:
+        tuned = _decode(data, version)
+        msgspec.msgpack.encode(tuned)  # what was read can be written again
+    except msgspec.ValidationError as error:
+        raise ConfigFileError(f"{path}: {printable(str(error))}") from None
+    except OverflowError:
+        raise ConfigFileError(f"{path}: holds a whole number of more than 64 bits") from None
+    except KeyError as error:
+        raise ConfigFileError(
+            f"{path}: is not a file of version {version}: it lacks {error.args[0]!r}"
+        ) from None
+    except (TypeError, AttributeError, ValueError, RecursionError):
+        raise ConfigFileError(
+            f"{path}: is not a file of version {version}: a part of it is something else"
+        ) from None
+    if problem := at_odds(tuned):
+        raise ConfigFileError(f"{path}: {problem}")
+    return tuned
+
+
+def _version(path: Path, data: bytes) -> int:
+    try:
+        head = msgspec.json.decode(data, type=_Head)
+    except msgspec.ValidationError:
+        head = _Head()
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ConfigFileError(f"{path}: is not JSON: {error}") from None
-    if not isinstance(head, dict) or head.get("format") != "autotune":
+    if head.format != "autotune":
         raise ConfigFileError(f"{path}: is not a tuned file; `autotune search` writes one")
-    version = head.get("schema_version")
+    version = head.schema_version
     if type(version) is not int or not 1 <= version <= SCHEMA_VERSION:  # True is an int, too
         raise ConfigFileError(
-            f"{path}: has schema version {version!r}; this autotune reads 1 to {SCHEMA_VERSION}: "
-            "upgrade autotune, or search again"
+            f"{path}: has schema version {_shown(version)}; this autotune reads 1 to "
+            f"{SCHEMA_VERSION}: upgrade autotune, or search again"
         )
-    try:
-        tuned = msgspec.convert(upgrade(head, version), type=TunedFile)
-    except (KeyError, TypeError, AttributeError) as error:
-        raise ConfigFileError(f"{path}: is not a file of version {version}: {error!r}") from None
-    except msgspec.ValidationError as error:
-        raise ConfigFileError(f"{path}: {error}") from None
-    loads_rps = [entry.load_rps for entry in tuned.policy]
-    if sorted(set(loads_rps)) != loads_rps:
-        raise ConfigFileError(f"{path}: the loads of the policy are not ascending: {loads_rps}")
-    return tuned
+    return version
+
+
+def _shown(value: Any) -> str:
+    """Return a value of a file as it may be shown: nothing long, and no number without end."""
+    small = isinstance(value, float | None) or (isinstance(value, int) and abs(value) < 2**63)
+    if small or (isinstance(value, str) and len(value) <= _LONGEST_SHOWN):
+        return repr(value)
+    return "that is no number"
+
+
+def _decode(data: bytes, version: int) -> TunedFile:
+    if version == SCHEMA_VERSION:
+        return msgspec.json.decode(data, type=TunedFile)
+    return msgspec.convert(upgrade(msgspec.json.decode(data), version), type=TunedFile)
 
 
 def write(path: Path, tuned: TunedFile) -> None:
     """Write the file whole or not at all.
 
     Raises:
-        UsageError: the place cannot be written.
+        UnwrittenError: the place cannot be written.
     """
     try:
-        with tempfile.NamedTemporaryFile(
-            "w", dir=path.parent, prefix=f".{path.name}.", delete=False, encoding="utf-8"
-        ) as file:
-            temporary = Path(file.name)
-            try:
-                file.write(to_json(tuned))
-                file.flush()
-                os.fsync(file.fileno())
-                temporary.chmod(0o644)
-                temporary.replace(path)
-            except BaseException:
-                temporary.unlink(missing_ok=True)
-                raise
+        write_whole(path, to_json(tuned).encode())
     except OSError as error:
-        raise UsageError(f"-o {path}: cannot be written: {error.strerror}") from None
+        raise UnwrittenError(f"-o {path}: cannot be written: {error.strerror}", tuned) from None
 
 
 def check_writable(path: Path) -> None:
@@ -323,7 +372,7 @@ def check_writable(path: Path) -> None:
 def _is_tuned_file(path: Path) -> bool:
     """Whether some version of autotune wrote it."""
     try:
-        head = msgspec.json.decode(path.read_bytes())
-    except (OSError, msgspec.DecodeError, RecursionError):
+        head = msgspec.json.decode(read_bytes(path, MOST_BYTES), type=_Head)
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return False
-    return isinstance(head, dict) and head.get("format") == "autotune"
+    return bool(head.format == "autotune")

@@ -5,6 +5,7 @@
 `autotune.api` puts that into Python.
 """
 
+import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -59,6 +60,8 @@ def make_traffics(
             raise UsageError(
                 "--trace and --arrivals both say how requests arrive: give one of them"
             )
+        if isinstance(trace, Path):
+            _demand_text(trace, "--trace")
         recorded = read_trace(trace) if isinstance(trace, Path) else trace
         scaled = [recorded.at(load_rps) for load_rps in loads_rps] or [recorded]
         return scaled, scaled[0].pattern
@@ -104,7 +107,10 @@ def make_model(
     if requests is not None and (shapes or input is not None):
         other = "--shape" if shapes else "--input"
         raise UsageError(f"--requests and {other} both say what a request is: give one of them")
-    if input is not None and not input.is_file():
+    for option, path in (("--input", input), ("--requests", requests)):
+        if path is not None:
+            _demand_text(path, option)
+    if input is not None and not os.path.isfile(input):
         raise UsageError(f"--input {input}: no such file")
     return ModelSpec(
         path=str(source),
@@ -118,6 +124,18 @@ def make_model(
         trust_pickle=loading.trust_pickle,
         channels_last=loading.channels_last,
     )
+
+
+def _demand_text(path: Path, option: str) -> None:
+    """Refuse a name that could not be written into a tuned file.
+
+    Raises:
+        UsageError: it is no text.
+    """
+    if not str(path).isascii() and str(path) != str(path).encode(errors="replace").decode():
+        raise UsageError(
+            f"{option} {path}: is not text in this locale's encoding: rename it, or set LANG"
+        )
 
 
 def make_allowed(

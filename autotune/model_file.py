@@ -9,15 +9,18 @@ import hashlib
 import importlib.util
 import os
 import re
+import warnings
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from autotune.bounded_file import read_bytes
 from autotune.errors import ModelError, did_you_mean, did_you_mean_file
 
 _SUFFIXES = (".onnx", ".ort", ".pt2", ".pt", ".pth", ".ts")
 _FUNCTION = re.compile(r"((?:\w+\.)*\w+):(\w+)")
 _ANY = "*"
 """Stands for names that only importing a module would tell."""
+MOST_SOURCE_BYTES = 2_000_000
 
 
 def locate(name: str) -> Path:
@@ -158,11 +161,16 @@ def _source_of(module: str) -> Path | None:
 
 def _defined_in(name: str, source: Path) -> set[str]:
     try:
-        tree = ast.parse(source.read_bytes())
+        data = read_bytes(source, MOST_SOURCE_BYTES)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # importing it will say them again
+            tree = ast.parse(data)
     except OSError as error:
         raise ModelError(f"{name}: {source} cannot be read: {error.strerror}") from None
+    except (RecursionError, MemoryError):
+        raise ModelError(f"{name}: {source}: is nested too deeply to be read") from None
     except (SyntaxError, ValueError) as error:
-        line = f":{error.lineno}" if isinstance(error, SyntaxError) else ""
+        line = f":{error.lineno}" if isinstance(error, SyntaxError) and error.lineno else ""
         raise ModelError(f"{name}: {source}{line}: {error.args[0]}") from None
     return set(_names(tree.body))
 

@@ -1,6 +1,7 @@
 """Traffic of several kinds of requests: read from a file of weights, drawn from a seed."""
 
 import math
+import os
 from collections.abc import Sequence
 from itertools import count
 from pathlib import Path
@@ -11,10 +12,12 @@ import numpy as np
 from autotune.csv_rows import read_rows
 from autotune.errors import UsageError
 from autotune.spec import RequestKind
+from autotune.tabular import printable
 from autotune.units import parse_shapes
 
 MAX_KINDS = 100
 """Each is held in memory and run before measuring."""
+MOST_BYTES = 1_000_000
 _COLUMNS = (["shape", "weight"], ["input", "weight"])
 
 
@@ -28,7 +31,7 @@ def read_requests(path: Path) -> list[RequestKind]:
         UsageError: unreadable, no such columns, no kind, more than `MAX_KINDS`, or a cell that is
             missing or wrong; the line is named.
     """
-    rows = read_rows(path, "--requests")
+    rows = list(read_rows(path, "--requests", MOST_BYTES))
     if not rows or sorted(rows[0][1]) not in _COLUMNS:
         raise UsageError(
             f"--requests {path}: line {rows[0][0] if rows else 1}: the header must be weight,shape "
@@ -79,8 +82,8 @@ def _read_kind(header: list[str], cells: list[str], where: str, folder: Path) ->
         shapes = parse_shapes(row["shape"].split(), where)
         return RequestKind(weight=weight, shapes=shapes, origin=where)
     file = folder / row["input"]
-    if not file.is_file():
-        raise UsageError(f"{where} {row['input'] or 'the input'}: no such file")
+    if not os.path.isfile(file):  # of which no name is too strange to be asked
+        raise UsageError(f"{where} {printable(row['input']) or 'the input'}: no such file")
     return RequestKind(weight=weight, input_file=str(file), origin=where)
 
 

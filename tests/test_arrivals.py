@@ -157,3 +157,28 @@ def test_a_byte_order_mark_costs_no_arrival(tmp_path: Path) -> None:
     pattern = read_trace(tmp_path / "t.csv").pattern
     assert isinstance(pattern, Trace)
     assert pattern.times_s.tolist() == [0, 1, 3]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "1700000000000000000\n1700000000100000000\n",
+            "more than a year: times must be in seconds",
+        ),
+        ("0\n5e-324\n", "more than can be issued on one machine"),
+        ("0\n" * 50 + "1e-9\n", "more than can be issued on one machine"),
+    ],
+)
+def test_times_that_are_no_seconds_are_refused(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        read_trace(write(tmp_path, text))
+
+
+def test_a_trace_of_too_many_arrivals_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("autotune.arrivals.MOST_ARRIVALS", 3)
+    assert read_trace(write(tmp_path, "0\n1\n2\n")).load_rps == 1
+    with pytest.raises(UsageError, match="has more than 3 arrivals"):
+        read_trace(write(tmp_path, "0\n1\n2\n3\n"))

@@ -10,6 +10,7 @@ from typing import Any
 import jsonschema
 import msgspec
 import pytest
+from drawn import DRAWN
 
 from autotune import config_file
 from autotune.errors import ConfigFileError, UsageError
@@ -97,7 +98,11 @@ def test_a_gain_of_version_1_differs_where_its_interval_leaves_one_out(
 def test_a_file_of_version_5_is_read_as_what_ran_on_the_cpu(tmp_path: Path) -> None:
     old = json.loads(GOLDEN.with_name("v5.autotune.json").read_text())
     knobs = {name: [value, value] for name, value in old["recommended"].items()}
-    seen = {"predicted_ms": [[9.0, 9.0]], "region_of": [[-1, 0]], "points_left_out": 0}
+    seen = {
+        "predicted_ms": [[9.0, 9.0] for _ in old["policy"]],
+        "region_of": [[-1, 0] for _ in old["policy"]],
+        "points_left_out": 0,
+    }
     path = tmp_path / "old.autotune.json"
     path.write_text(json.dumps({**old, "lattice": knobs | seen}))
     read = config_file.read(path)
@@ -244,3 +249,41 @@ def test_an_older_or_newer_tuned_file_may_be_replaced(tmp_path: Path) -> None:
     path.write_text(json.dumps({"format": "autotune", "schema_version": 99}))
     config_file.check_writable(path)
     assert path.exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            lambda file: file["model"].update(request_shapes={}),
+            "no shape in `model.request_shapes`",
+        ),
+        (lambda file: file["model"]["request_shapes"].update(z=[-1]), "is negative"),
+        (lambda file: file["search"].update(points=2**70), "more than 64 bits"),
+        (
+            lambda file: file.update(
+                curves=[
+                    {"config": file["recommended"], "loads_rps": [1.0], "p50_ms": []}
+                    | {"objective_ms": [1.0]}
+                ]
+            ),
+            "not as many latencies as loads",
+        ),
+        (lambda file: file["lattice"]["replicas"].append(1), "not of one length"),
+        (lambda file: file["lattice"]["region_of"].pop(), "not one list a load"),
+        (lambda file: file["lattice"]["region_of"][0].__setitem__(0, 10**6), "none of its points"),
+        (lambda file: file["finalists"][0]["shares"].pop(), "not as many shares as latencies"),
+        (lambda file: file.update({"a\x1b\nb": 1}), r"unknown field `a\\x1b\\nb`"),
+    ],
+)
+def test_fields_at_odds_with_each_other_are_refused_by_name(
+    tmp_path: Path, change: Callable[[dict[str, Any]], object], message: str
+) -> None:
+    value = json.loads(config_file.to_json(DRAWN))
+    path = tmp_path / "changed.json"
+    path.write_text(json.dumps(value))
+    assert config_file.read(path) == DRAWN
+    change(value)
+    path.write_text(json.dumps(value))
+    with pytest.raises(ConfigFileError, match=message):
+        config_file.read(path)

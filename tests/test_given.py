@@ -1,5 +1,7 @@
 """Checks that the command line and Python share; their words in `cli/test_flags`, `test_api`."""
 
+from pathlib import Path
+
 import pytest
 
 from autotune.errors import UsageError
@@ -10,8 +12,10 @@ from autotune.given import (
     check_trials,
     check_whole,
     make_allowed,
+    make_model,
     make_objective,
     make_slo,
+    make_traffics,
 )
 from autotune.spec import Allowed, ServingConfig
 
@@ -92,3 +96,15 @@ def test_what_may_be_tried_is_named_by_device_provider_and_form() -> None:
     ):
         with pytest.raises(UsageError, match=complaint):
             allowed(device, providers, *forms)
+
+
+@pytest.mark.parametrize("option", ["input", "requests"])
+def test_a_name_that_no_tuned_file_could_hold_is_refused(tmp_path: Path, option: str) -> None:
+    model = tmp_path / "m.onnx"
+    model.write_bytes(b"1")
+    given: dict[str, Path | None] = {"input": None, "requests": None}
+    given[option] = tmp_path / "a\udcff.npz"
+    with pytest.raises(UsageError, match=rf"--{option} .*is not text in this locale's encoding"):
+        make_model(str(model), {}, given["input"], given["requests"], 0)
+    with pytest.raises(UsageError, match=r"--trace .*is not text"):
+        make_traffics([], given[option], None)

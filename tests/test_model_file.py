@@ -126,3 +126,25 @@ def test_a_function_that_is_not_there_is_said(modules: Path, name: str, message:
 def test_python_source_is_no_model_file(modules: Path) -> None:
     with pytest.raises(ModelError, match=r"is Python source: name the function .* nets:function"):
         locate("nets.py")
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("(" * 100_000, "too many nested parentheses"),
+        ("x = " + "-" * 100_000 + "1", "is nested too deeply"),
+        ("x = a" + ".b" * 100_000, "is nested too deeply"),
+        ("x = " + "9" * 5000, "Exceeds the limit"),
+        ("x = 1\0", "null bytes"),
+        ("#" * 3_000_000, "is larger than 2 MB"),
+        ("x = '\\d'", "defines no 'build'"),  # warns, which is not this command's to say
+    ],
+)
+def test_source_meant_to_break_a_parser_is_refused_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str, message: str
+) -> None:
+    (tmp_path / "nasty_source.py").write_text(source)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ModelError, match=message) as raised:
+        locate_function("nasty_source:build")
+    assert "\n" not in str(raised.value)

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 
 from autotune.present.gate import SAYS
+from autotune.reports.markdown import markdown_text
+from autotune.tabular import printable
 from autotune.units import format_ms, format_percent, format_rps
 
 if TYPE_CHECKING:
@@ -33,18 +35,18 @@ def junit_xml(report: "GateReport") -> str:
         errors=str(int(undecided)),
         time=f"{report.seconds:.1f}",
     )
-    name = f"{_clean(report.model)} at {format_rps(report.load_rps)} requests/s"
+    name = f"{printable(report.model)} at {format_rps(report.load_rps)} requests/s"
     case = ElementTree.SubElement(
         suite,
         "testcase",
-        classname=_clean(report.file),
+        classname=printable(report.file),
         name=name,
         time=f"{report.seconds:.1f}",
     )
     if bad:
         kind = "error" if undecided else "failure"
         found = ElementTree.SubElement(case, kind, type=report.answer, message=SAYS[report.answer])
-        found.text = _clean("\n".join([*report.reasons, *report.next_steps]))
+        found.text = "\n".join(map(printable, [*report.reasons, *report.next_steps]))
     ElementTree.indent(suite)
     return ElementTree.tostring(suite, encoding="unicode", xml_declaration=True) + "\n"
 
@@ -62,13 +64,16 @@ def github_summary(report: "GateReport") -> str:
     if report.promised is not None:
         rows.insert(0, ("promised", report.promised))
     percentile = f"p{report.slo.percentile:g}"
+    said = [*report.reasons, *report.next_steps, *report.notes]
     lines = [
-        f"### {_cell(title(report))}",
+        f"### {markdown_text(title(report))}",
         "",
-        *(f"- {_cell(text)}" for text in [*report.reasons, *report.next_steps, *report.notes]),
+        *(f"- {markdown_text(text)}" for text in said),
         "",
-        f"{_cell(report.model)} at {format_rps(report.load_rps)} requests/s, SLO {report.slo}, "
-        f"{_cell(report.config.describe())}",
+        markdown_text(
+            f"{report.model} at {format_rps(report.load_rps)} requests/s, SLO {report.slo}, "
+            f"{report.config.describe()}"
+        ),
         "",
         f"| | p50 ms | {percentile} ms | within the SLO | CPU ms |",
         "|---|---|---|---|---|",
@@ -95,17 +100,8 @@ def _row(name: str, one: "Summary") -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _cell(text: str) -> str:
-    return " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;")
-
-
-def _clean(text: str) -> str:
-    """Drop what XML 1.0 cannot hold."""
-    return "".join(c for c in text if c in "\t\n" or " " <= c <= "\ud7ff" or c >= "\ue000")
-
-
 def _data(text: str) -> str:
-    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+    return printable(text).replace("%", "%25")
 
 
 def _property(text: str) -> str:

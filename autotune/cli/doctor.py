@@ -15,9 +15,9 @@ def doctor(
 
     findings = examine()
     if json:
-        import msgspec
+        from autotune.tabular import to_json
 
-        typer.echo(msgspec.json.format(msgspec.json.encode(findings), indent=2).decode())
+        typer.echo(to_json(findings), nl=False)
     else:
         from autotune.cli.page import print_page
         from autotune.present.findings import findings_page

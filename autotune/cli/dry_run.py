@@ -2,7 +2,6 @@
 
 from typing import TYPE_CHECKING
 
-import msgspec
 import typer
 
 from autotune.cli.exit_codes import ExitCode
@@ -10,6 +9,7 @@ from autotune.cli.live import watch
 from autotune.cli.page import print_page
 from autotune.present.planned import AnyPlan, plan_page
 from autotune.stages import plan
+from autotune.tabular import to_json
 
 if TYPE_CHECKING:
     from autotune.servers.verify_policy import Place, PolicyQuestion
@@ -47,7 +47,7 @@ def plan_verify(question: "PolicyQuestion", place: "Place", json: bool) -> int:
 
 def _tell(found: AnyPlan, json: bool) -> int:
     if json:
-        typer.echo(msgspec.json.format(msgspec.json.encode(found), indent=2).decode())
+        typer.echo(to_json(found), nl=False)
     else:
         print_page(plan_page(found))
     return ExitCode.ANSWERED

@@ -86,10 +86,12 @@ def export(
 
 
 def _tell(folder: Path, exported: "Export") -> None:
+    from autotune.cli.foreign import clean
+
     for name in exported.files:
-        typer.echo(f"  {folder / name}")
+        typer.echo(f"  {clean(str(folder / name))}")
     for text in exported.not_carried:
-        typer.echo(f"not carried: {text}")
-    typer.echo(f"next, in {folder}:")
+        typer.echo(clean(f"not carried: {text}"))
+    typer.echo(clean(f"next, in {folder}:"))
     for text in exported.next_steps:
-        typer.echo(f"  {text}")
+        typer.echo(f"  {clean(text)}")

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 
+from autotune.cli.foreign import clean
 from autotune.cli.live_state import activity, begin, take
 from autotune.records import Summary
 from autotune.stages.events import (
@@ -101,11 +102,6 @@ class Thinned:
                     return False
                 self._last_left_s = event.ends_in_s
         return True
-
-
-def clean(text: str) -> str:
-    """Return text of foreign origin as one line without control characters."""
-    return "".join(one if one.isprintable() else "?" for one in " ".join(text.split()))
 
 
 def line(event: Event) -> str:

@@ -15,7 +15,8 @@ from rich.control import Control
 from rich.segment import Segment, Segments
 from rich.style import Style
 
-from autotune.cli.lines import Lines, Thinned, clean, line
+from autotune.cli.foreign import clean
+from autotune.cli.lines import Lines, Thinned, line
 from autotune.cli.live_state import begin, take
 from autotune.cli.live_text import ASCII, UNICODE
 from autotune.cli.live_text import Line as StyledLine

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from autotune.cli.lines import clean
+from autotune.cli.foreign import clean
 from autotune.cli.live_frontier import LEAST_CHART, frontier
 from autotune.cli.live_rows import table
 from autotune.cli.live_state import State, activity

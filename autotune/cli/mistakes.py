@@ -6,6 +6,7 @@ from typing import Any
 import typer
 from typer.exceptions import TyperException
 
+from autotune.cli.foreign import clean
 from autotune.cli.settings import Given
 from autotune.errors import did_you_mean
 
@@ -18,8 +19,7 @@ _TIME_UNITS = ("us", "ms", "s", "sec", "m", "min", "h", "rps")
 
 def complaint(message: str) -> str:
     """Return a message as one line that a terminal can show."""
-    line = " ".join(message.split())
-    line = "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in line)
+    line = clean(message)
     if len(line) <= LONGEST:
         return line
     return f"{line[: LONGEST // 2]} ... {line[-LONGEST // 2 :]}"

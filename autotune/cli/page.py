@@ -3,6 +3,7 @@
 from rich.console import Console
 from rich.text import Text
 
+from autotune.cli.foreign import commands_nothing
 from autotune.config_file import TunedFile
 from autotune.present.answer import answer_page
 from autotune.present.document import BLOCK, Document, Table, Tone, fits, lines_of
@@ -28,7 +29,8 @@ def print_page(page: Document) -> None:
     for part in page:
         for line in lines_of(part, console.width):
             bold = "bold " * (not isinstance(part, Table) and line.tone in _VERDICTS)
-            console.print(Text(line.text.replace(BLOCK, block), bold + _STYLES[line.tone]))
+            text = commands_nothing(line.text.replace(BLOCK, block))
+            console.print(Text(text, bold + _STYLES[line.tone]))
 
 
 def print_answer(tuned: TunedFile) -> None:

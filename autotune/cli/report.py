@@ -53,6 +53,7 @@ def report(
 
 
 def _write(option: str, path: Path, data: bytes) -> None:
+    from autotune.cli.foreign import clean
     from autotune.reports.writing import write_report
 
-    typer.echo(f"Written to {write_report(path, data, option)}", err=True)
+    typer.echo(f"Written to {clean(str(write_report(path, data, option)))}", err=True)

@@ -205,6 +205,28 @@ def to_json(value: Any) -> str:
     return json.dumps(value, indent=2) + "\n"
 
 
+def to_yaml(value: Any) -> str:
+    """Return a value in one line of YAML, which almost is JSON.
+
+    YAML knows no pairs of surrogates, and no number with an exponent but without a point.
+    """
+    match value:
+        case dict():
+            pairs = (f"{to_yaml(str(key))}: {to_yaml(one)}" for key, one in value.items())
+            return f"{{{', '.join(pairs)}}}"
+        case list():
+            return f"[{', '.join(map(to_yaml, value))}]"
+        case str():
+            quoted = json.dumps(value, ensure_ascii=False)
+            return "".join(
+                letter if letter.isprintable() else f"\\U{ord(letter):08x}" for letter in quoted
+            )
+        case float():
+            text = repr(value)
+            return text if "." in text else text.replace("e", ".0e")
+    return json.dumps(value)
+
+
 def runtime_files(deployment: Deployment, *names: str) -> dict[str, str]:
     """Return the handlers of a server with what they all need beside them."""
     return {

@@ -19,6 +19,7 @@ from autotune.exports.deployment import (
     knobs_json,
     placed,
     runtime_files,
+    to_yaml,
 )
 
 
@@ -28,7 +29,7 @@ def _files(deployment: Deployment) -> dict[str, str]:
 
 def _yaml(deployment: Deployment) -> str:
     config = deployment.config
-    knobs = json.dumps(json.loads(knobs_json(deployment)))  # JSON is YAML, and quotes for itself
+    knobs = to_yaml(json.loads(knobs_json(deployment)))
     return (
         f"# {deployment.made_by}: for up to {deployment.load_rps:g} requests/s\n"
         "http_options:\n"

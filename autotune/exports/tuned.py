@@ -1,5 +1,6 @@
 """From a tuned file to what is exported."""
 
+import re
 from pathlib import Path
 
 from autotune import model_file
@@ -48,7 +49,11 @@ def deployment_of(tuned: TunedFile, entry: PolicyEntry, model_path: Path | None)
         tuned: the file.
         entry: one of its policy.
         model_path: where the model lies; None: beside the exported files.
+
+    Raises:
+        UsageError: the file names a function that python could not import.
     """
+    _demand_function(tuned.model.function)
     shapes = list(tuned.model.request_shapes.values())
     rows = shapes[0][0] if tuned.model.batchable and shapes and shapes[0] else 1
     return Deployment(
@@ -69,6 +74,15 @@ def deployment_of(tuned: TunedFile, entry: PolicyEntry, model_path: Path | None)
         inputs=tuned.model.inputs,
         request_shapes=tuned.model.request_shapes,
     )
+
+
+def _demand_function(function: str | None) -> None:
+    """Exported files import it, and next steps name it."""
+    parts = None if function is None else re.split("[.:]", function)
+    if parts is not None and not (
+        all(part.isidentifier() for part in parts) and re.fullmatch(r"[^:]+:[^.:]+", function or "")
+    ):
+        raise UsageError(f"the tuned file's function {function!r} is no package.module:function")
 
 
 def _place(tuned: TunedFile, model_path: Path | None) -> str:

@@ -15,6 +15,7 @@ from autotune.models.loading import (
     abilities,
     default_threads,
     explain,
+    files_beside,
     import_runtime,
     open_replica,
 )
@@ -53,6 +54,7 @@ def inspect_model(
         UsageError: the sample input that was given does not fit.
     """
     runtime = import_runtime(spec)
+    files = files_beside(spec)
     threads_before, memory_before = thread_count(), peak_memory_bytes()
     started_s = time.perf_counter()
     loaded = open_replica(spec, runtime_default(allowed.device).session_shape)
@@ -95,6 +97,7 @@ def inspect_model(
         abilities=abilities(loaded, allowed, lock_share, usable_cores().usable),
         start_s=runtime.import_s,
         lock_share=lock_share,
+        files=tuple(files),
     )
 
 

@@ -3,8 +3,11 @@
 Torch is imported for torch models only.
 """
 
+import os
 import time
+from functools import lru_cache
 from importlib.util import find_spec
+from pathlib import Path
 from typing import NamedTuple
 
 from autotune.engine.replica import Infer
@@ -12,6 +15,7 @@ from autotune.engine.source import Tensors
 from autotune.errors import ModelError, UsageError
 from autotune.models import onnx_model, onnx_providers
 from autotune.models.kinds import Kind, kind_of
+from autotune.models.onnx_external import external_files
 from autotune.outcome import Abilities
 from autotune.records import InputInfo
 from autotune.spec import ON_GPU, Allowed, ModelSpec, Provider, ReplicasAs, SessionShape
@@ -50,18 +54,35 @@ def open_replica(spec: ModelSpec, shape: SessionShape, number: int = 0) -> Loade
     if kind == "onnx":
         if shape.form != "as_given":
             raise ModelError(f"{spec.path}: is an ONNX model, which has no form {shape.form!r}")
+        if number == 0:
+            files_beside(spec)
         session = onnx_model.open_session(spec.path, shape, number % shape.devices)
+        inputs, outputs = onnx_model.signature(session, spec.path)
         return Loaded(
-            onnx_model.as_infer(session),
-            onnx_model.declared(session.get_inputs()),
-            onnx_model.declared(session.get_outputs()),
-            nodes=onnx_providers.node_counts(session),
+            onnx_model.as_infer(session), inputs, outputs, nodes=onnx_providers.node_counts(session)
         )
     _demand_torch(spec)
     from autotune.models import torch_model
 
     model = torch_model.open_model(spec, kind, shape, number)
     return Loaded(model.infer, model.inputs.infos, [], model.inputs.own, kind, model.forks)
+
+
+def files_beside(spec: ModelSpec) -> list[str]:
+    """Return the files that belong to the model beside the one named.
+
+    Raises:
+        ModelError: the model names one that it may not have; see `external_files`.
+    """
+    if kind_of(spec) != "onnx":
+        return []
+    status = os.stat(spec.path)
+    return _external(spec.path, (status.st_ino, status.st_size, status.st_mtime_ns))
+
+
+@lru_cache(maxsize=8)
+def _external(path: str, state: tuple[int, ...]) -> list[str]:
+    return [str(file) for file in external_files(Path(path))]
 
 
 class Runtime(NamedTuple):

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from typing import Any
+from unicodedata import category
 
 import onnxruntime as ort
 
@@ -19,9 +20,17 @@ from autotune.models.onnx_providers import (
 )
 from autotune.records import InputInfo
 from autotune.spec import SessionShape
+from autotune.tabular import printable
 
 RUNTIME = f"onnxruntime {ort.__version__}"
 
+LONGEST_NAME = 1000
+"""Characters, of an input, output or dimension."""
+MOST_DIMENSIONS = 64
+"""Of an array of numpy's."""
+_STEERING = ("Cc", "Cf", "Zl", "Zp")
+"""Unicode's categories of control and format characters, and of breaks of lines."""
+_SHOWN = 40
 _ERRORS_ONLY = 3
 _LONGEST = 300
 """Characters of a runtime's own words that still count as one line."""
@@ -84,6 +93,38 @@ def as_infer(session: ort.InferenceSession) -> Infer:
     return infer
 
 
+def signature(session: ort.InferenceSession, path: str) -> tuple[list[InputInfo], list[InputInfo]]:
+    """Return inputs and outputs as the model declares them.
+
+    Raises:
+        ModelError: there is no input or no output, a name is no text, steers terminals or never
+            ends, or there are more dimensions than an array can have.
+    """
+    try:
+        found = declared(session.get_inputs()), declared(session.get_outputs())
+    except UnicodeDecodeError:
+        raise ModelError(f"{path}: a name of an input or output is not UTF-8") from None
+    if not all(found):
+        raise ModelError(f"{path}: has no {'output' if found[0] else 'input'}")
+    for info in (*found[0], *found[1]):
+        if problem := _problem(info):
+            raise ModelError(f"{path}: {problem}")
+    return found
+
+
+def _problem(info: InputInfo) -> str | None:
+    names = [info.name, *(dim for dim in info.shape if isinstance(dim, str))]
+    for name in names:
+        if len(name) > LONGEST_NAME:
+            start = printable(name[:_SHOWN])
+            return f"a name of {len(name):,} characters ({start}...): at most {LONGEST_NAME}"
+        if any(category(letter) in _STEERING for letter in name):
+            return f"the name '{printable(name)}' holds control characters: rename it"
+    if len(info.shape) > MOST_DIMENSIONS:
+        return f"{info.name!r} has {len(info.shape)} dimensions: at most {MOST_DIMENSIONS}"
+    return None
+
+
 def declared(arguments: Sequence[Any]) -> list[InputInfo]:
     """Return inputs or outputs as the model declares them, open dimensions by name."""
     return [
@@ -119,12 +160,29 @@ _CAUSES = (
 )
 
 
+_MARK = re.compile(r"\[ONNXRuntimeError\] : \d+ : \w+ : ")
+_OF_OURS = re.compile(f"^{_MARK.pattern}")
+_WHILE_LOADING = re.compile(r"Load model from .* failed: ?|Exception during initialization: ?")
+_PLACE = re.compile(r"/\S+\.(?:cc|h):\d+ [^()]*\(.*?\) (?=\S)|\b\w+\.(?:cc|h):\d+ \w+ (?=\S)")
+"""Where in its sources the runtime found out, with the function's signature."""
+
+
 def explain(error: Exception) -> str:
     """Say in one line what the runtime's error means."""
+    if isinstance(error, UnicodeDecodeError):  # the runtime's words, in which names stand
+        return "a name in it is not UTF-8"
     text = " ".join(str(error).split())
     for pattern, meaning in _CAUSES:
         if match := re.search(pattern, text):
-            return meaning.format(*match.groups())
-    text = re.sub(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ", "", text)
-    text = re.sub(r"Status Message: /\S+:\d+ .*?\) (?=\S)", "Status Message: ", text)
-    return text if len(text) <= _LONGEST else text[: _LONGEST - 3] + "..."
+            return _short(meaning.format(*match.groups()))
+    text = _OF_OURS.sub("", text)
+    if _WHILE_LOADING.match(text):
+        text = _MARK.split(text)[-1]  # what came of what was wrong says less
+    text = _PLACE.sub("", _WHILE_LOADING.sub("", text))
+    return _short(text)
+
+
+def _short(text: str) -> str:
+    """Return the runtime's words, in which names of the model stand, fit to be shown."""
+    text = printable(text[:_LONGEST])
+    return text if len(text) < _LONGEST else text[: _LONGEST - 3] + "..."

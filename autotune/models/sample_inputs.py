@@ -1,19 +1,26 @@
 """What one request to the model looks like: shapes settled, arrays made or read."""
 
+import math
+import zipfile
 from pathlib import Path
-from typing import NamedTuple
+from typing import IO, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from autotune.bounded_file import open_regular
 from autotune.engine.source import Tensors
 from autotune.errors import ModelError, UsageError, did_you_mean
+from autotune.probes.memory import available_memory_bytes
 from autotune.records import InputInfo
 from autotune.spec import ModelSpec, RequestKind
 from autotune.units import format_shape
 
 SAMPLE_COUNT = 4
 """Different generated requests that take turns, so that no run sees only one input."""
+
+LARGEST_BYTES = 1 << 46
+"""Of arrays, where nobody says how much memory there is."""
 
 _EXAMPLE = {True: 224, False: 128}
 """A size to show in advice: for images, by their four dimensions, and for sequences."""
@@ -77,6 +84,8 @@ def make_request_mix(
     """
     if spec.input_file is not None and spec.shapes:
         raise UsageError("--shape and --input both say what a request is: give one of them")
+    if not inputs:
+        raise ModelError("the model takes no input, so there is nothing to request of it")
     _check_types(inputs, spec)
     rng = np.random.default_rng(spec.seed)
     mix = RequestMix([], [], [kind.weight for kind in spec.kinds])
@@ -120,10 +129,28 @@ def _of_kind(
     if own is not None and uses_own(kind, own):
         return [own, *_shuffled(own, rng)]
     shapes = settle_shapes(inputs, kind.shapes, kind.origin or "--shape", own)
+    _demand_room(inputs, shapes)
     return [
         {info.name: _generate(info, shapes[info.name], rng) for info in inputs}
         for _ in range(SAMPLE_COUNT)
     ]
+
+
+def _demand_room(inputs: list[InputInfo], shapes: dict[str, tuple[int, ...]]) -> None:
+    """Refuse to make what there is no memory for, which the kernel would grant and then kill for.
+
+    Raises:
+        ModelError: an input is too large.
+    """
+    room_bytes = available_memory_bytes()
+    for info in inputs:
+        # Numbers are drawn as 64 bits each.
+        taken_bytes = SAMPLE_COUNT * 8 * math.prod(shapes[info.name])
+        if taken_bytes > (LARGEST_BYTES if room_bytes is None else room_bytes):
+            raise ModelError(
+                f"input {info.name!r} of {format_shape(shapes[info.name])} is too large: "
+                f"{SAMPLE_COUNT} such requests take {taken_bytes / 1e9:,.3g} GB"
+            )
 
 
 def _shuffled(own: Tensors, rng: np.random.Generator) -> list[Tensors]:
@@ -237,27 +264,50 @@ def _generate(
     return np.asarray(rng.integers(0, 2, shape), dtype=dtype)
 
 
+_SINGLE = b"\x93NUMPY"
+_ONE_ARRAY = "holds a single array; save one per input name with np.savez"
+_NO_ARCHIVE = "is not a readable .npz file of plain arrays (np.savez makes one)"
+
+
 def read_arrays(path: Path, where: str) -> Tensors:
     """Return the arrays of an .npz file; `where` it was given, for complaints.
 
     Raises:
-        UsageError: it cannot be read, or holds something else.
+        UsageError: it cannot be read, holds something else, or more than there is memory for.
     """
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            if not isinstance(archive, np.lib.npyio.NpzFile):
-                raise UsageError(
-                    f"{where} {path}: holds a single array; save one per input name with np.savez"
-                )
-            return {name: archive[name] for name in archive.files}
+        with open_regular(path, LARGEST_BYTES) as file:
+            if not zipfile.is_zipfile(file):
+                file.seek(0)
+                single = file.read(len(_SINGLE)) == _SINGLE
+                raise UsageError(f"{where} {path}: {_ONE_ARRAY if single else _NO_ARCHIVE}")
+            file.seek(0)
+            _demand_unpackable(file, f"{where} {path}")
+            file.seek(0)
+            with np.load(file, allow_pickle=False) as archive:
+                arrays = {name: archive[name] for name in archive.files}
+        if all(isinstance(array, np.ndarray) for array in arrays.values()):
+            return arrays
+        raise UsageError(f"{where} {path}: {_NO_ARCHIVE}")
     except UsageError:
         raise
     except OSError as error:
         raise UsageError(f"{where} {path}: cannot be read: {error.strerror or error}") from None
     except Exception:
-        raise UsageError(
-            f"{where} {path}: is not a readable .npz file of plain arrays (np.savez makes one)"
-        ) from None
+        raise UsageError(f"{where} {path}: {_NO_ARCHIVE}") from None
+
+
+def _demand_unpackable(file: IO[bytes], where: str) -> None:
+    """Refuse an archive that would fill the memory.
+
+    Raises:
+        UsageError: it would. No more is unpacked of a member than it says itself to hold.
+    """
+    with zipfile.ZipFile(file) as archive:
+        held_bytes = sum(member.file_size for member in archive.infolist())
+    room_bytes = available_memory_bytes()
+    if held_bytes > (LARGEST_BYTES if room_bytes is None else room_bytes):
+        raise UsageError(f"{where}: holds {held_bytes / 1e9:,.3g} GB, for which there is no memory")
 
 
 def _read(inputs: list[InputInfo], path: Path, where: str) -> Tensors:

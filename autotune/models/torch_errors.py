@@ -3,6 +3,7 @@
 import re
 
 from autotune.models.kinds import FUNCTION
+from autotune.tabular import printable
 
 LONGEST = 300
 """Characters of torch's own words that still count as one line."""
@@ -70,7 +71,7 @@ def explain_torch(error: BaseException) -> str | None:
     text = str(error)
     for pattern, meaning in _CAUSES:
         if match := re.search(pattern, text):
-            return meaning.format(*(group.rstrip(".") for group in match.groups()))
+            return shorten(meaning.format(*(group.rstrip(".") for group in match.groups())))
     if _SCRIPT in text:
         return shorten(re.split(r"\n[\w.]*Error: ", text)[-1])
     if type(error).__module__.startswith(("torch.", "torch._")):
@@ -80,7 +81,7 @@ def explain_torch(error: BaseException) -> str | None:
 
 def shorten(text: str) -> str:
     """Return a text in one line of bearable length."""
-    text = " ".join(text.split("Exception raised from")[0].split())
+    text = printable(" ".join(text.split("Exception raised from")[0].split())[: LONGEST + 1])
     return text if len(text) <= LONGEST else text[: LONGEST - 3] + "..."
 
 

@@ -44,6 +44,7 @@ _AS_TEXT = (
     "input",
     "requests",
     "output",
+    "store",
     "execution-mode",
     "replicas-as",
     "form",
@@ -71,9 +72,10 @@ ARGUMENTS: dict[str, tuple[str, Callable[[str], str]]] = {
     **{name: (name.replace("-", "_"), repr) for name in _AS_TEXT},
 }
 """What an option of the command line is called here, and how its value is written."""
+_ASKED = ("force", "trust-pickle", "fresh", "allow-shared")
 _SWITCHES = ("spinning", "channels-last", "overlap", "cuda-graphs")
 FLAGS = {
-    **{name: f"{name.replace('-', '_')}=True" for name in (*_SWITCHES, "force", "trust-pickle")},
+    **{name: f"{name.replace('-', '_')}=True" for name in (*_SWITCHES, *_ASKED)},
     **{f"no-{name}": f"{name.replace('-', '_')}=False" for name in _SWITCHES},
 }
 _NO_VALUES = {"and", "or", "of", "the", "both", "names", "to", "is", "with", "a"}

@@ -4,6 +4,7 @@ Colours are told apart by the colour-blind (after Okabe and Ito's set, 2008, eac
 middle so that it stands on white and on black).
 """
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -38,6 +39,15 @@ def spec(data: Sequence[Row], height: int, **rest: Any) -> Spec:
         "data": {"values": list(data)},
         **rest,
     }
+
+
+def drawable(value: Any) -> Any:
+    """Return a specification without numbers that JSON cannot hold: they are as if unknown."""
+    if isinstance(value, dict):
+        return {key: drawable(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [drawable(one) for one in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def field(name: str, title: str | None, kind: str = "quantitative", **rest: Any) -> Spec:

@@ -86,9 +86,10 @@ def _layers(tuned: TunedFile, points: list[Row]) -> list[Spec]:
         "x": field("x", None, "ordinal", axis={"labelAngle": 0, **_labels("across")}),
         "y": field("y", None, "ordinal", sort="descending", axis=_labels("up")),
     }
-    values = [value for row in points for value in row["predicted"]]
+    # A file of anybody's may predict nothing above zero, which no logarithm is of.
+    values = [value for row in points for value in row["predicted"] if value > 0] or [1.0]
     in_region = {"test": "datum.region !== null", "value": 2}
-    middle = math.sqrt(min(values) * max(values))
+    middle = math.sqrt(min(values)) * math.sqrt(max(values))
     on_dark = {"test": f"datum.predicted_ms > {middle}", "value": "white"}
     measured: Spec = {"transform": [{"filter": "datum.measured_ms !== null && datum.trials > 0"}]}
     dot = {"type": "point", "filled": True, "color": INK, "size": 70, "yOffset": -8}

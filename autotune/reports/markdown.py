@@ -6,24 +6,25 @@ from autotune.command_line import measure_command
 from autotune.config_file import PolicyEntry, TunedFile
 from autotune.records import Summary
 from autotune.reports.series import sides
+from autotune.tabular import printable
 from autotune.units import format_cores, format_ms, format_percent, format_rps
 
-_SPECIAL = re.compile(r"([\\`*_\[\]<>#|~&$])")
+_SPECIAL = re.compile(r"([\\`*_\[\]<>#|~&$]|:(?=:))")
 
 
 def markdown(tuned: TunedFile) -> str:
     """Return the answer, its evidence and how it was found."""
     machine, search = tuned.machine, tuned.search
     lines = [
-        f"### autotune: {_plain(tuned.model.name)}",
+        f"### autotune: {markdown_text(tuned.model.name)}",
         "",
-        f"**{_plain(tuned.summary)}**",
+        f"**{markdown_text(tuned.summary)}**",
         "",
         "| up to | configuration | p50 ms | p95 ms | p99 ms | in SLO | CPU ms | SLO |",
         "|--:|:--|--:|--:|--:|--:|--:|:--|",
         *(line for entry in tuned.policy for line in _entry(entry)),
         "",
-        _plain(
+        markdown_text(
             f"SLO {tuned.slo}, arrivals {tuned.arrivals}; {machine.cpu}, "
             f"{format_cores(machine.cores_usable)}; {tuned.runtime}, "
             f"autotune {tuned.autotune}; {len(tuned.trials)} trials in {search.seconds:g} s, "
@@ -48,11 +49,11 @@ def _entry(entry: PolicyEntry) -> list[str]:
     seen = sides(entry)
     if not seen:
         predicted = f"~{format_ms(entry.predicted_ms)} (predicted)"
-        return [f"| {load} | {_plain(entry.config.describe())} | | | {predicted} | | | |"]
+        return [f"| {load} | {markdown_text(entry.config.describe())} | | | {predicted} | | | |"]
     if len(seen) == 2 and seen[0][1] == seen[1][1]:
         seen = seen[:1]  # the default itself was chosen
     return [
-        f"| {load if place == 0 else ''} | {_plain(config.describe())} | {_cells(summary)} |"
+        f"| {load if place == 0 else ''} | {markdown_text(config.describe())} | {_cells(summary)} |"
         for place, (_, config, summary) in enumerate(seen)
     ]
 
@@ -76,6 +77,6 @@ def _verdict(summary: Summary) -> str:
     return summary.slo_verdict
 
 
-def _plain(text: str) -> str:
-    """Text that Markdown shows as it is, on one line."""
-    return _SPECIAL.sub(r"\\\1", " ".join(text.split()))
+def markdown_text(text: str) -> str:
+    """Return Markdown that shows a text as it is, on one line; what steers terminals, escaped."""
+    return _SPECIAL.sub(r"\\\1", printable(text))

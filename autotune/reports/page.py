@@ -1,9 +1,9 @@
 """One self-contained HTML page: pictures, facts and every trial. No request leaves it."""
 
+import html
 import json
 import re
 from collections.abc import Sequence
-from html import escape
 from pathlib import Path
 from string import Template
 from typing import Any
@@ -11,9 +11,10 @@ from typing import Any
 from autotune.command_line import measure_command
 from autotune.config_file import Trial, TunedFile
 from autotune.records import Summary
-from autotune.reports.chart import Chart
+from autotune.reports.chart import Chart, drawable
 from autotune.reports.charts import charts
 from autotune.reports.series import result_of
+from autotune.tabular import printable
 from autotune.units import format_cores, format_ms, format_percent, format_rps, format_shape
 
 _SENTENCE_ENDS = re.compile(r"(?<=[.]) (?=[A-Z])")
@@ -45,14 +46,14 @@ def page(tuned: TunedFile) -> str:
     sentence, *more = _SENTENCE_ENDS.split(tuned.summary, maxsplit=1)
     script = (HERE / "page.js").read_text()
     return Template((HERE / "page.html").read_text()).substitute(
-        title=escape(f"{tuned.model.name}: autotune report"),
+        title=_text(f"{tuned.model.name}: autotune report"),
         style=(HERE / "page.css").read_text(),
-        model=escape(tuned.model.name),
-        asked=escape(_asked(tuned)),
-        sentence=escape(sentence),
-        more=escape(" ".join(more)),
+        model=_text(tuned.model.name),
+        asked=_text(_asked(tuned)),
+        sentence=_text(sentence),
+        more=_text(" ".join(more)),
         pictures="\n".join(_figure(chart) for chart in pictures),
-        missing=escape(_missing(tuned)),
+        missing=_text(_missing(tuned)),
         facts=_facts(tuned),
         front=_front(tuned),
         headings="".join(_heading(name, kind) for name, kind in COLUMNS),
@@ -71,17 +72,22 @@ def _asked(tuned: TunedFile) -> str:
     )
 
 
+def _text(text: str) -> str:
+    """HTML that shows a text as it is; what no page shows, or in another place, escaped."""
+    return html.escape(printable(text))
+
+
 def _data(value: Any) -> str:
     """JSON that stands in a script element whatever its texts are."""
-    return json.dumps(value, allow_nan=False).replace("<", "\\u003c")
+    return json.dumps(drawable(value), allow_nan=False).replace("<", "\\u003c")
 
 
 def _figure(chart: Chart) -> str:
     return (
-        f'<figure id="{chart.name}"><h2>{escape(chart.title)}</h2>'
+        f'<figure id="{chart.name}"><h2>{_text(chart.title)}</h2>'
         f'<div class="chart" data-chart="{chart.name}" role="img" '
-        f'aria-label="{escape(chart.title)}"></div>'
-        f"<figcaption>{escape(chart.reading)}</figcaption></figure>"
+        f'aria-label="{_text(chart.title)}"></div>'
+        f"<figcaption>{_text(chart.reading)}</figcaption></figure>"
     )
 
 
@@ -116,7 +122,7 @@ def _facts(tuned: TunedFile) -> str:
     }
     if search.left_out:
         facts["Left out"] = "; ".join(search.left_out)
-    return "".join(f"<dt>{escape(k)}</dt><dd>{escape(v)}</dd>" for k, v in facts.items())
+    return "".join(f"<dt>{_text(k)}</dt><dd>{_text(v)}</dd>" for k, v in facts.items())
 
 
 def _front(tuned: TunedFile) -> str:
@@ -124,7 +130,7 @@ def _front(tuned: TunedFile) -> str:
     if len(tuned.front) < 2:
         return ""
     cells = "".join(
-        f"<tr><td>{format_rps(one.load_rps)}</td><td>{escape(one.config.describe())}</td>"
+        f"<tr><td>{format_rps(one.load_rps)}</td><td>{_text(one.config.describe())}</td>"
         f"<td>{one.cores}</td><td>{1e3 * one.cpu_s_per_request:.3g}</td>"
         f"<td>{one.requests:,}</td></tr>"
         for one in tuned.front
@@ -138,19 +144,18 @@ def _front(tuned: TunedFile) -> str:
 
 
 def _heading(name: str, kind: str) -> str:
-    return f'<th data-sort="{kind}" aria-sort="none"><button>{escape(name)}</button></th>'
+    return f'<th data-sort="{kind}" aria-sort="none"><button>{_text(name)}</button></th>'
 
 
 def _trial(tuned: TunedFile, trial: Trial) -> str:
     command = measure_command(tuned, trial.config, trial.load_rps)
     cells = "".join(
-        f'<td data-value="{escape(str(value))}">{escape(text)}</td>'
-        for value, text in _cells(trial)
+        f'<td data-value="{_text(str(value))}">{_text(text)}</td>' for value, text in _cells(trial)
     )
-    copy = f'<button class="copy" data-command="{escape(command)}">copy</button>' if command else ""
+    copy = f'<button class="copy" data-command="{_text(command)}">copy</button>' if command else ""
     disturbed = trial.measured.disturbed if trial.measured else []
     why = trial.failure.detail if trial.failure else "; ".join(disturbed)
-    return f'<tr title="{escape(why)}">{cells}<td>{copy}</td></tr>'
+    return f'<tr title="{_text(why)}">{cells}<td>{copy}</td></tr>'
 
 
 def _cells(trial: Trial) -> Sequence[tuple[object, str]]:

@@ -2,7 +2,7 @@
 
 from autotune.config_file import TunedFile
 from autotune.errors import UsageError, did_you_mean
-from autotune.reports.chart import Chart, Spec
+from autotune.reports.chart import Chart, Spec, drawable
 from autotune.reports.charts import charts
 
 WIDTH_PX = 760
@@ -43,4 +43,5 @@ def _standing_alone(chart: Chart) -> Spec:
     legend = {"orient": "top", "title": None, "columns": 4, "labelLimit": 0}
     config = {"legend": legend, "view": {"stroke": None}}
     background = {"background": "white", "padding": 12}
-    return {"title": title, **chart.spec, "width": WIDTH_PX, "config": config, **background}
+    spec: Spec = drawable(chart.spec)
+    return {"title": title, **spec, "width": WIDTH_PX, "config": config, **background}

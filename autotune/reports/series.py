@@ -191,9 +191,10 @@ def regret_rows(tuned: TunedFile) -> list[Row]:
                 steps.append((trial.at_s, min(known, key=lambda config: known[config])))
         if trials and trials[-1].phase == "confirm":
             steps.append((trials[-1].at_s, entry.config))
+        best = min(worth.values(), default=0.0)
         for at_s, config in steps:
-            if at_s is not None and config in worth:
-                percent = 100 * (worth[config] / min(worth.values()) - 1)
+            if at_s is not None and config in worth and best > 0:
+                percent = 100 * (worth[config] / best - 1)
                 rows.append({"s": at_s, "load": load, "percent": percent})
     return rows
 

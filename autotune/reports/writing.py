@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from autotune.errors import UsageError
+from autotune.whole_file import write_whole
 
 
 def write_report(path: Path, data: bytes, option: str = "-o") -> Path:
@@ -21,7 +22,10 @@ def write_report(path: Path, data: bytes, option: str = "-o") -> Path:
             f"{option} {path}: a report is no JSON, and a tuned file of this name would be lost"
         )
     try:
-        path.write_bytes(data)
+        if path.exists() and not path.is_file():  # a pipe, or a terminal
+            path.write_bytes(data)
+        else:
+            write_whole(path, data)
     except OSError as error:
         raise UsageError(f"{option} {path}: cannot be written: {error.strerror}") from None
     return path

@@ -14,7 +14,8 @@ from told import (
     tried,
 )
 
-from autotune.cli.lines import Thinned, clean, line
+from autotune.cli.foreign import clean
+from autotune.cli.lines import Thinned, line
 from autotune.cli.live_state import activity
 from autotune.cli.live_text import ASCII, UNICODE, Glyphs, width_of
 from autotune.cli.live_view import LogEntry, Size, duration, frame

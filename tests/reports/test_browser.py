@@ -7,6 +7,7 @@ from typing import Literal
 
 import pytest
 from drawn import DRAWN, NASTY_DRAWN
+from nasty import ALL, tuned_of
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from autotune.reports import page as report_page
@@ -128,4 +129,15 @@ def test_the_heat_map_shows_other_knobs_and_loads(
     )
     assert "up: max batch size" in (chart.locator("svg").text_content() or "")
     assert complaints == []
+    page.close()
+
+
+def test_names_meant_to_run_as_code_run_nothing(browser: Browser, tmp_path: Path) -> None:
+    path = tmp_path / "nasty.html"
+    path.write_text(report_page(tuned_of(ALL)))
+    page, complaints = _opened(browser, path, SIZES[2], "light")
+    page.locator(".copy").first.hover()
+    assert complaints == []  # no dialog, no request, no error
+    assert page.locator("script").count() == 2
+    assert page.locator("img, iframe, object, embed, a, link").count() == 0
     page.close()

@@ -4,8 +4,12 @@ from html.parser import HTMLParser
 
 import pytest
 from drawn import DRAWN, NASTY, NASTY_DRAWN
+from msgspec.structs import replace
 from promised import TUNED
 
+from autotune.records import Percentile
+from autotune.reports.chart import drawable
+from autotune.reports.charts import charts
 from autotune.reports.page import page
 
 PAGE = page(DRAWN)
@@ -81,3 +85,26 @@ def test_the_pictures_travel_as_json(tuned: object) -> None:
     found = re.search(r'<script type="application/json" id="specs">(.*?)</script>', text, re.S)
     assert found is not None
     assert "latency" in json.loads(found[1])
+
+
+@pytest.mark.parametrize("number", [0.0, -1.0, 5e-324, 1e308])
+def test_numbers_that_no_machine_gives_are_drawn_as_far_as_can_be(number: float) -> None:
+    """Anybody may write a file; a page of it is made all the same."""
+    assert DRAWN.lattice is not None
+    lattice = replace(DRAWN.lattice, predicted_ms=[[number] * 3 for _ in DRAWN.policy])
+    curves = [replace(one, objective_ms=[number] * 2) for one in DRAWN.curves]
+    trials = [
+        replace(
+            one,
+            predicted_ms=number,
+            measured=one.measured
+            and replace(
+                one.measured,
+                objective=Percentile(value_ms=number, low_ms=number, high_ms=number),
+                cpu_s_per_request=number,
+            ),
+        )
+        for one in DRAWN.trials
+    ]
+    odd = replace(DRAWN, lattice=lattice, curves=curves, trials=trials, finalists=[])
+    json.dumps([drawable(chart.spec) for chart in charts(odd)], allow_nan=False)

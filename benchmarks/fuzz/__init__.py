@@ -1,0 +1,1 @@
+"""Files of strangers, mutated by the thousand: see `python benchmarks/fuzz --help`."""
