@@ -6,6 +6,7 @@
     |- ConfigFileError   a tuned file cannot be read, or was made by another version
     |- StaleError        a tuned file was made for another model, machine or runtime
     |- MeasureError      nothing could be measured at all
+    |- StoreError        measurements cannot be kept, or not be read again
     `- ServerError       a server cannot be started, or does not answer
 
 A message is one line: what is wrong, where, what to do. The command line prints it and exits
@@ -48,6 +49,10 @@ class StaleError(AutotuneError):
 
 class MeasureError(AutotuneError):
     """No configuration of the model could be measured."""
+
+
+class StoreError(AutotuneError):
+    """The store cannot be opened, read or written."""
 
 
 class ServerError(AutotuneError):

@@ -209,3 +209,5 @@ class ModelInfo(Record, frozen=True, tag="model_info"):
     """Seconds until a new process had the runtime imported."""
     lock_share: float | None = None
     """Share of a run in which it holds the interpreter lock; None: not measured."""
+    files: tuple[str, ...] = ()
+    """Files that belong to the model beside the one named."""

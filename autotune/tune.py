@@ -10,12 +10,10 @@ point is next, `trial` measures it in a process of its own with the `engine` tha
 `stats` turns logs into numbers. `stages` holds the four steps.
 """
 
-from datetime import UTC, datetime
-from pathlib import Path
-
-from autotune import config_file, model_file
+from autotune import config_file
 from autotune.config_file import StopReason, TunedFile
-from autotune.stages.answer import Ended, answer
+from autotune.stages.alone import alone
+from autotune.stages.answer import Ended, answer, as_asked
 from autotune.stages.confirm import confirm
 from autotune.stages.context import Context
 from autotune.stages.events import Observer, Said, Started
@@ -24,7 +22,10 @@ from autotune.stages.gate import GateReport, judge_gate
 from autotune.stages.gate_rounds import GateQuestion, measure_gate
 from autotune.stages.goal import start
 from autotune.stages.journal import Journal
+from autotune.stages.kept_bench import KeptBench
 from autotune.stages.measurement import Measurement
+from autotune.stages.memory import Memory, recording, remembering
+from autotune.stages.premises import asked_to_check, asked_to_measure
 from autotune.stages.question import (
     DEFAULT_BUDGET_S,
     Deadline,
@@ -42,39 +43,50 @@ from autotune.trial.bench import Bench
 def search(question: Question, observe: Observer = lambda event: None) -> TunedFile:
     """Find the best configuration for each load, write the file if one is named, and return it.
 
-    An interrupt (Ctrl-C) after the first complete answer ends the search early: the file is
-    written from what was measured, with status `interrupted`.
+    What is measured is kept in the store: a search that was ended goes on where it stopped, and
+    one that was answered is not made again. An interrupt (Ctrl-C) after the first complete answer
+    ends the search early: the file is written from what was measured, with status `interrupted`.
 
     Raises:
         UsageError: the output cannot be written, or shapes or inputs do not fit the model.
         ModelError: the model cannot be loaded or run.
         MeasureError: nothing could be measured.
+        StoreError: the store cannot be used.
         KeyboardInterrupt: interrupted before there was any answer.
     """
     if question.output is not None:
         config_file.check_writable(question.output)
-    started_at = datetime.now(UTC).isoformat(timespec="seconds")
     observe(Started(step="reading the model"))
-    sha256 = model_file.sha256(Path(question.model.path))
-    deadline = Deadline(question.budget_s or DEFAULT_BUDGET_S)
-    with Bench(question.model, question.allowed) as bench:
+    with alone(question.keeping, observe), remembering(question, observe) as memory:
+        if memory.answer is not None:
+            tuned = as_asked(memory.answer, question)
+        else:
+            tuned = _measured(question, memory, observe)
+            memory.keep_answer(tuned)
+    if question.output is not None:
+        config_file.write(question.output, tuned)
+    return tuned
+
+
+def _measured(question: Question, memory: Memory, observe: Observer) -> TunedFile:
+    with Bench(question.model, question.allowed) as measuring:
+        bench = KeptBench(measuring, memory, question.on_gpu)
+        deadline = Deadline(question.budget_s or DEFAULT_BUDGET_S, bench.now_s)
         context = Context(question, bench, Journal(question.slo, deadline), deadline, observe)
         ground = survey(context)
         strategy = start(question, ground)
         stopped: StopReason
         try:
-            take_reference(context, ground.info.run_s)
+            take_reference(context, "costs before", ground.info.run_s)
             stopped = explore(context, ground, strategy)
-            take_reference(context, ground.info.run_s)
+            take_reference(context, "costs after", ground.info.run_s)
             confirm(context, ground, strategy)
         except KeyboardInterrupt:
             stopped = "interrupted"
             observe(Said(text="interrupted: writing the best so far"))
     observe(Started(step="writing the answer"))
-    tuned = answer(context, ground, strategy, Ended(stopped, started_at, sha256))
-    if question.output is not None:
-        config_file.write(question.output, tuned)
-    return tuned
+    ended = Ended(stopped, memory.started_at, memory.model_sha256)
+    return answer(context, ground, strategy, ended)
 
 
 def check(question: GateQuestion, observe: Observer = lambda event: None) -> GateReport:
@@ -84,7 +96,13 @@ def check(question: GateQuestion, observe: Observer = lambda event: None) -> Gat
         UsageError, ModelError: the model, its inputs or the budget cannot be used.
         MeasureError: a configuration fails.
     """
-    with Bench(question.model, allowed_by([question.entry.config])) as bench:
+    config, asked = question.entry.config, asked_to_check(question)
+    with (
+        alone(question.keeping, observe),
+        recording("check", asked, question.model, question.keeping, observe) as memory,
+        Bench(question.model, allowed_by([config])) as measuring,
+    ):
+        bench = KeptBench(measuring, memory, config.on_gpu)
         return judge_gate(question, measure_gate(question, bench, observe))
 
 
@@ -96,7 +114,13 @@ def measure(question: MeasureQuestion, observe: Observer = lambda event: None) -
         ModelError: the model cannot be loaded or run.
         MeasureError: a configuration fails, or changes the model's answers.
     """
-    with Bench(question.model, allowed_by(question.configs)) as bench:
+    asked = asked_to_measure(question)
+    with (
+        alone(question.keeping, observe),
+        recording("measure", asked, question.model, question.keeping, observe) as memory,
+        Bench(question.model, allowed_by(question.configs)) as measuring,
+    ):
+        bench = KeptBench(measuring, memory, question.config.on_gpu)
         info = inspect(question, bench, observe)
         if question.other is None:
             return weigh(question, info, [measure_alone(question, bench, observe)])

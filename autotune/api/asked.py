@@ -39,6 +39,7 @@ from autotune.spec import (
     Slo,
 )
 from autotune.stages.events import Observer
+from autotune.stages.question import Keeping
 from autotune.units import DTYPES, MAX_LOAD_RPS
 
 if TYPE_CHECKING:
@@ -272,6 +273,31 @@ def model(
         yield structs.replace(spec, requests=[kind], input_file=None)
 
 
+def keeping(store: object, fresh: object, allow_shared: object) -> Keeping:
+    """Return where measurements are kept.
+
+    Raises:
+        UsageError: no path, or something else than True or False.
+    """
+    place = None if store is None else Path(path(store, "store"))
+    return Keeping(
+        store=place,
+        fresh=whether(fresh, "fresh"),
+        allow_shared=whether(allow_shared, "allow_shared"),
+    )
+
+
+def whether(value: object, name: str) -> bool:
+    """Return True or False.
+
+    Raises:
+        UsageError: it is neither.
+    """
+    if not isinstance(value, bool):
+        raise UsageError(f"{name}={value!r} is neither True nor False")
+    return value
+
+
 def loading(
     dtypes: Mapping[str, str] | None, trust_pickle: object, channels_last: object
 ) -> Loading:
@@ -280,16 +306,15 @@ def loading(
     Raises:
         UsageError: a type that no tensor has, or something else than True or False.
     """
-    for name, value in (("trust_pickle", trust_pickle), ("channels_last", channels_last)):
-        if not isinstance(value, bool):
-            raise UsageError(f"{name}={value!r} is neither True nor False")
+    trusts = whether(trust_pickle, "trust_pickle")
+    keeps_last = whether(channels_last, "channels_last")
     found = dtypes or {}
     if not isinstance(found, Mapping):
         raise UsageError(f"dtypes={dtypes!r} is not a dict like {{'ids': 'int64'}}")
     for name, dtype in found.items():
         if dtype not in DTYPES:
             raise UsageError(f"dtypes[{name!r}]={dtype!r} is none of {', '.join(DTYPES)}")
-    return Loading(dict(found), bool(trust_pickle), bool(channels_last))
+    return Loading(dict(found), trusts, keeps_last)
 
 
 def allowed(device: object, providers: object, forms: object) -> Allowed:

@@ -89,6 +89,8 @@ def check(
     requests: PathLike | None = None,
     trust_pickle: bool = False,
     seed: int | None = None,
+    store: PathLike | None = None,
+    allow_shared: bool = False,
     progress: "Progress" = False,
 ) -> CheckResult:
     """Measure what a tuned file recommends again, beside the default, and say whether it holds.
@@ -112,6 +114,8 @@ def check(
         requests: several kinds of requests, as in `search`.
         trust_pickle: as in `search`.
         seed: of arrivals and generated inputs; None: the file's.
+        store: the file where measurements are kept; None: that of this user.
+        allow_shared: measure while another autotune on this machine does, instead of waiting.
         progress: whether to report on standard error, or what to call with each event.
 
     Returns:
@@ -154,6 +158,7 @@ def check(
             tolerance=asked.share(tolerance, "tolerance"),
             budget_s=asked.seconds(budget_s, "budget_s"),
             seed=spec.seed,
+            keeping=asked.keeping(store, False, allow_shared),
         )
         stop_if_dry(lambda: plan_gate(question, observe))
         return CheckResult(tune.check(question, observe))

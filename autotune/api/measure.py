@@ -18,7 +18,7 @@ from autotune.present.in_python import page_in_python, speaks_python
 from autotune.spec import ExecutionMode, Form, ModelSpec, Provider, ReplicasAs, ServingConfig
 from autotune.stages.measurement import Measurement, SloAnswer
 from autotune.stages.plan import plan_measure
-from autotune.stages.question import MeasureQuestion
+from autotune.stages.question import Keeping, MeasureQuestion
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -96,6 +96,8 @@ def measure(
     trust_pickle: bool = False,
     channels_last: bool = True,
     seed: int = 0,
+    store: PathLike | None = None,
+    allow_shared: bool = False,
     progress: "Progress" = False,
 ) -> MeasureResult:
     """Measure one configuration at one load, until the SLO is proven met or missed.
@@ -139,6 +141,8 @@ def measure(
         trust_pickle: load a pickled torch module, which runs code that the file names.
         channels_last: whether a torch model keeps the channels of images last.
         seed: of arrivals and generated inputs.
+        store: the file where measurements are kept; None: that of this user.
+        allow_shared: measure while another autotune on this machine does, instead of waiting.
         progress: whether to report on standard error, or what to call with each event.
 
     Returns:
@@ -167,7 +171,8 @@ def measure(
         cuda_graphs=cuda_graphs,
     )
     how = asked.loading(dtypes, trust_pickle, channels_last)
-    goal = _Goal(slo_ms, percentile, confidence, duration_s)
+    keeping = asked.keeping(store, False, allow_shared)
+    goal = _Goal(slo_ms, percentile, confidence, duration_s, keeping)
     sides, traffic = (first, _other(compare, first)), _traffic(load_rps, trace, arrivals)
     requested = asked.model(model, shapes, input, requests, seed, how)
     return _measure(requested, asked.path(model, "model"), sides, traffic, goal, progress)
@@ -180,6 +185,7 @@ class _Goal(NamedTuple):
     percentile: object
     confidence: object
     duration_s: object
+    keeping: Keeping
 
 
 def _measure(
@@ -205,6 +211,7 @@ def _measure(
             confidence=confidence,
             duration_s=asked.seconds(goal.duration_s, "duration_s"),
             seed=spec.seed,
+            keeping=goal.keeping,
         )
         stop_if_dry(lambda: plan_measure(question, observe))
         return MeasureResult(tune.measure(question, observe))

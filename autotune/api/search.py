@@ -38,6 +38,9 @@ def search(
     trust_pickle: bool = False,
     channels_last: bool = True,
     seed: int = 0,
+    store: PathLike | None = None,
+    fresh: bool = False,
+    allow_shared: bool = False,
     output: PathLike | None = None,
     progress: "Progress" = False,
 ) -> Tuned:
@@ -83,6 +86,10 @@ def search(
         trust_pickle: load a pickled torch module, which runs code that the file names.
         channels_last: whether a torch model keeps the channels of images last.
         seed: of arrivals and generated inputs.
+        store: the file where measurements are kept; None: that of this user. The same search made
+            again goes on where it stopped, or is answered at once.
+        fresh: start over, whatever the store has of this search.
+        allow_shared: measure while another autotune on this machine does, instead of waiting.
         output: the file to write; None: nothing is written, see `Tuned.save`.
         progress: True reports on standard error, a line for each result; a function is called
             with each event (`autotune.stages.events`).
@@ -96,6 +103,7 @@ def search(
         UsageError: an argument cannot be used, or does not fit the model.
         ModelError: there is no such model, or it cannot be run.
         MeasureError: nothing could be measured.
+        StoreError: the store cannot be used.
         KeyboardInterrupt: interrupted (Ctrl-C, or a notebook's stop button) before there was any
             answer. A later interrupt ends the search early, and the best so far is returned.
             Python interrupts its main thread alone; in another, `budget_s` ends the search.
@@ -126,6 +134,7 @@ def search(
             max_trials=check_trials(None if trials is None else asked.whole(trials, "trials")),
             allowed=asked.allowed(device, providers, forms),
             seed=spec.seed,
+            keeping=asked.keeping(store, fresh, allow_shared),
             output=path,
         )
         stop_if_dry(lambda: plan_search(question, observe))

@@ -76,6 +76,7 @@ def verify(
     input: "Input | None" = None,
     requests: PathLike | None = None,
     seed: int | None = None,
+    allow_shared: bool = False,
     progress: "Progress" = False,
 ) -> VerifyResult:
     """Start a real server with a tuned file, drive it, and compare with what was promised.
@@ -101,6 +102,7 @@ def verify(
         input: one request, as in `search`.
         requests: several kinds of requests, as in `search`.
         seed: of arrivals and generated inputs; None: the file's.
+        allow_shared: measure while another autotune on this machine does, instead of waiting.
         progress: whether to report on standard error, or what to call with each event.
 
     Returns:
@@ -138,6 +140,7 @@ def verify(
         except ModelError as error:
             raise UsageError(f"{error}; say where the model lies with --model") from None
         observe = stack.enter_context(asked.watching(progress))
-        question = PolicyQuestion(tuned, spec, groups, pattern, seconds, spec.seed)
+        shared = asked.whether(allow_shared, "allow_shared")
+        question = PolicyQuestion(tuned, spec, groups, pattern, seconds, spec.seed, shared)
         stop_if_dry(lambda: plan_verify(question, place))
         return VerifyResult(verify_policy(question, place, observe))

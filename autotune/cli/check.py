@@ -11,6 +11,7 @@ from autotune.cli.exit_codes import CHECKED, ExitCode
 from autotune.cli.flags import verbosity_of
 from autotune.cli.options import (
     OUTPUT,
+    AllowSharedOption,
     ArrivalsOption,
     DryRunOption,
     FileArgument,
@@ -22,6 +23,7 @@ from autotune.cli.options import (
     QuietOption,
     RequestsOption,
     ShapeOption,
+    StoreOption,
     TraceOption,
     TrustPickleOption,
     VerboseOption,
@@ -81,6 +83,8 @@ def check(
     requests: RequestsOption = None,
     trust_pickle: TrustPickleOption = False,
     seed: FileSeedOption = None,
+    store: StoreOption = None,
+    allow_shared: AllowSharedOption = False,
     dry_run: DryRunOption = False,
     verbose: VerboseOption = False,
     quiet: QuietOption = False,
@@ -95,6 +99,7 @@ def check(
     from autotune import config_file
     from autotune.promise import entry_to_check, uncheckable_because
     from autotune.stages.gate_rounds import GateQuestion
+    from autotune.stages.question import Keeping
 
     verbosity = verbosity_of(verbose, quiet)
     if stale not in ("error", "warn"):
@@ -123,6 +128,7 @@ def check(
         tolerance=parse_share(tolerance, "--tolerance"),
         budget_s=budget_s,
         seed=seed,
+        keeping=Keeping(store=store, allow_shared=allow_shared),
     )
     if dry_run:
         from autotune.cli.dry_run import plan_check
@@ -158,9 +164,9 @@ def _tell(report: "GateReport", junit: Path | None, github: bool, json: bool) ->
         except OSError as error:
             raise UsageError(f"--junit {junit}: cannot be written: {error.strerror}") from None
     if json:
-        import msgspec
+        from autotune.tabular import to_json
 
-        typer.echo(msgspec.json.format(msgspec.json.encode(report), indent=2).decode())
+        typer.echo(to_json(report), nl=False)
     else:
         print_page(gate_page(report))
     if github:

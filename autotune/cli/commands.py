@@ -66,7 +66,8 @@ class Command(TyperCommand):
         try:
             return super().invoke(ctx)
         except AutotuneError as error:
-            raise type(error)(mistakes.in_its_place(str(error), used)) from None
+            error.args = (mistakes.in_its_place(str(error), used),)
+            raise
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
         """Return what the usage line says after the command; only brackets mean something."""
@@ -148,6 +149,7 @@ SETTINGS = (
     ("command line", "wins over all others"),
     ("AUTOTUNE_SLO=50ms", "environment: any option, for all commands that have it"),
     ("AUTOTUNE_SEARCH_SLO=50ms", "for one command; wins over the former"),
+    ("AUTOTUNE_PASS_ENV=NAME,...", "variables that code of your own needs; models get no others"),
     ("autotune.toml", 'slo = "50ms" at the top, or in a table of a command: [search]'),
     ("pyproject.toml", "likewise in [tool.autotune] and [tool.autotune.search]"),
     ("NO_COLOR, FORCE_COLOR", "colours never, or even where there is no terminal"),

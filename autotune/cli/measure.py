@@ -16,6 +16,7 @@ from autotune.cli.flags import (
 )
 from autotune.cli.options import (
     OBJECTIVE,
+    AllowSharedOption,
     ArrivalsOption,
     ChannelsLastOption,
     DryRunOption,
@@ -29,6 +30,7 @@ from autotune.cli.options import (
     SeedOption,
     ShapeOption,
     SloOption,
+    StoreOption,
     TraceOption,
     TrustPickleOption,
     VerboseOption,
@@ -171,6 +173,8 @@ def measure(
     trust_pickle: TrustPickleOption = False,
     channels_last: ChannelsLastOption = True,
     seed: SeedOption = 0,
+    store: StoreOption = None,
+    allow_shared: AllowSharedOption = False,
     dry_run: DryRunOption = False,
     verbose: VerboseOption = False,
     quiet: QuietOption = False,
@@ -180,7 +184,7 @@ def measure(
 
     With --compare, two of them, in interleaved rounds under the same arrivals.
     """
-    from autotune.stages.question import MeasureQuestion
+    from autotune.stages.question import Keeping, MeasureQuestion
 
     verbosity = verbosity_of(verbose, quiet)
     config = parse_config(
@@ -219,6 +223,7 @@ def measure(
         confidence=confidence_share,
         duration_s=duration_s,
         seed=seed,
+        keeping=Keeping(store=store, allow_shared=allow_shared),
     )
     if question.other == config:
         raise UsageError("--compare names the same configuration; it has nothing to be compared to")
@@ -240,9 +245,9 @@ def _run(question: "MeasureQuestion", verbosity: int, json: bool) -> int:
         typer.echo("interrupted before there was a verdict", err=True)
         return ExitCode.INTERRUPTED
     if json:
-        import msgspec
+        from autotune.tabular import to_json
 
-        typer.echo(msgspec.json.format(msgspec.json.encode(found), indent=2))
+        typer.echo(to_json(found), nl=False)
     else:
         from autotune.cli.page import print_page
         from autotune.present.measured import measurement_page

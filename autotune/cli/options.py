@@ -8,7 +8,7 @@ import typer
 from autotune.cli import completions
 
 OBJECTIVE, TRAFFIC, REQUESTS, OUTPUT = "Objective", "Traffic", "Requests", "Output"
-RUNTIME = "Runtime"
+RUNTIME, MEASUREMENTS = "Runtime", "Measurements"
 """Groups of options in help."""
 
 FileArgument = Annotated[
@@ -144,6 +144,30 @@ FileSeedOption = Annotated[
         metavar="N",
         help="Seed of arrivals and sample inputs. [default: what the file says]",
         rich_help_panel=REQUESTS,
+    ),
+]
+StoreOption = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="Where measurements are kept. [default: ~/.local/share/autotune/store.sqlite]",
+        rich_help_panel=MEASUREMENTS,
+    ),
+]
+FreshOption = Annotated[
+    bool,
+    typer.Option(
+        "--fresh",
+        help="Start over, whatever the store has of this search.",
+        rich_help_panel=MEASUREMENTS,
+    ),
+]
+AllowSharedOption = Annotated[
+    bool,
+    typer.Option(
+        "--allow-shared",
+        help="Measure while another autotune on this machine does, instead of waiting for it.",
+        rich_help_panel=MEASUREMENTS,
     ),
 ]
 DryRunOption = Annotated[

@@ -19,11 +19,13 @@ from autotune.cli.options import (
     OBJECTIVE,
     OUTPUT,
     TRAFFIC,
+    AllowSharedOption,
     ArrivalsOption,
     ChannelsLastOption,
     DeviceOption,
     DryRunOption,
     FormsOption,
+    FreshOption,
     InputOption,
     JsonOption,
     LoadOption,
@@ -35,6 +37,7 @@ from autotune.cli.options import (
     SeedOption,
     ShapeOption,
     SloOption,
+    StoreOption,
     TraceOption,
     TrustPickleOption,
     VerboseOption,
@@ -43,6 +46,7 @@ from autotune.given import Loading, check_trials, make_objective
 from autotune.units import parse_share
 
 if TYPE_CHECKING:
+    from autotune.config_file import TunedFile
     from autotune.stages.question import Question
 
 
@@ -100,6 +104,9 @@ def search(
     trust_pickle: TrustPickleOption = False,
     channels_last: ChannelsLastOption = True,
     seed: SeedOption = 0,
+    store: StoreOption = None,
+    fresh: FreshOption = False,
+    allow_shared: AllowSharedOption = False,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -118,9 +125,10 @@ def search(
     """Find the best configuration for each load and write it to a file.
 
     With no load named, the loads that matter are worked out from the profile: from nearly idle
-    to just above what the machine can sustain.
+    to just above what the machine can sustain. A search that was ended goes on where it stopped
+    when the same is asked again; one that was answered is answered from what was measured then.
     """
-    from autotune.stages.question import Question
+    from autotune.stages.question import Keeping, Question
 
     verbosity = verbosity_of(verbose, quiet)
     asked_slo = parse_slo(slo, percentile)
@@ -139,6 +147,7 @@ def search(
         max_trials=check_trials(trials),
         allowed=parse_allowed(device, providers, forms),
         seed=seed,
+        keeping=Keeping(store=store, fresh=fresh, allow_shared=allow_shared),
         output=output or Path(f"{Path(spec.path).stem}.autotune.json"),
     )
     if dry_run:
@@ -150,6 +159,7 @@ def search(
 
 def _run(question: "Question", verbosity: int, json: bool) -> int:
     from autotune import config_file, tune
+    from autotune.cli.foreign import clean
     from autotune.cli.live import watch
 
     try:
@@ -158,14 +168,23 @@ def _run(question: "Question", verbosity: int, json: bool) -> int:
     except KeyboardInterrupt:
         typer.echo("interrupted before there was an answer; nothing was written", err=True)
         return ExitCode.INTERRUPTED
+    except config_file.UnwrittenError as error:
+        _tell(error.tuned, json)
+        raise
+    _tell(tuned, json)
+    if verbosity >= 0 and not json:
+        typer.echo(f"\nWritten to {clean(str(question.output))}")
+    if tuned.status == "interrupted":
+        return ExitCode.INTERRUPTED
+    return ExitCode.MISSED if tuned.status == "slo_not_met" else ExitCode.ANSWERED
+
+
+def _tell(tuned: "TunedFile", json: bool) -> None:
     if json:
-        typer.echo(config_file.to_json(tuned), nl=False)
+        from autotune import config_file, tabular
+
+        typer.echo(tabular.terminal_safe(config_file.to_json(tuned)), nl=False)
     else:
         from autotune.cli.page import print_answer
 
         print_answer(tuned)
-        if verbosity >= 0:
-            typer.echo(f"\nWritten to {question.output}")
-    if tuned.status == "interrupted":
-        return ExitCode.INTERRUPTED
-    return ExitCode.MISSED if tuned.status == "slo_not_met" else ExitCode.ANSWERED

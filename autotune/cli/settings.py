@@ -13,11 +13,17 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, NamedTuple, Union, get_args, get_origin
 
+from autotune.bounded_file import read_bytes
 from autotune.cli.flags import KNOBS
 from autotune.errors import UsageError, did_you_mean
+from autotune.given import LARGEST
+from autotune.runtime_environment import COMPILED_FOLDER, PASS_ENV
 
 PREFIX = "AUTOTUNE_"
-ON_THE_COMMAND_LINE_ONLY = ("a", "b", "dry-run", "force", "help", "list")
+MOST_BYTES = 4_000_000
+"""Of a settings file."""
+_LONGEST_SHOWN = 60
+ON_THE_COMMAND_LINE_ONLY = ("a", "b", "dry-run", "force", "fresh", "help", "list")
 """What is done once, on purpose."""
 ONE_OF_EACH = ("output",)
 """What no two commands can share."""
@@ -104,7 +110,7 @@ def _demand_table(value: Any, path: Path) -> dict[str, Any]:
 def _read(path: Path) -> dict[str, Any]:
     name = os.path.relpath(path)
     try:
-        return tomllib.loads(path.read_bytes().decode())
+        return tomllib.loads(read_bytes(path, MOST_BYTES).decode())
     except OSError as error:
         raise UsageError(f"{name}: cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
@@ -178,6 +184,8 @@ def _given(file: SettingsFile, kinds: Kinds, path: tuple[str, ...], value: Any) 
 
 def _from_toml(kind: Any, value: Any, key: str) -> Any:
     """Return a TOML value as an option takes it; None where it is of the wrong type."""
+    if isinstance(value, int) and abs(value) > LARGEST:  # which Python may refuse to write out
+        return None
     if get_origin(kind) is list:
         values = value if isinstance(value, list) else [value]
         return values if all(isinstance(one, str) for one in values) else None
@@ -202,8 +210,12 @@ def _written(value: Any) -> str:
     """Return how a value stands in the file, where that is short."""
     if isinstance(value, bool):
         return f", not {str(value).lower()}"
+    if isinstance(value, int) and abs(value) > LARGEST:
+        return f" of at most {LARGEST}"
+    if not isinstance(value, str | int | float):
+        return ""
     text = f', not "{value}"' if isinstance(value, str) else f", not {value}"
-    return text if isinstance(value, str | int | float) and len(text) < 60 else ""
+    return text if len(text) < _LONGEST_SHOWN else ""
 
 
 def is_path(kind: Any) -> bool:
@@ -277,7 +289,7 @@ def unknown_variables(environment: Mapping[str, str], commands: Mapping[str, Kin
         for key in kinds
         for name in _names(key, command, everywhere)
     }
-    foreign = {f"{PREFIX}{name}" for name in EXPORTED}
+    foreign = {f"{PREFIX}{name}" for name in EXPORTED} | {PASS_ENV, COMPILED_FOLDER}
     lines = []
     for name in sorted(environment):
         if not name.startswith(PREFIX) or name in known | foreign:

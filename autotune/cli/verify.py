@@ -9,6 +9,7 @@ from autotune.cli import completions
 from autotune.cli.exit_codes import ExitCode
 from autotune.cli.flags import verbosity_of
 from autotune.cli.options import (
+    AllowSharedOption,
     ArrivalsOption,
     DryRunOption,
     FileArgument,
@@ -73,6 +74,7 @@ def verify(
     input: InputOption = None,
     requests: RequestsOption = None,
     seed: FileSeedOption = None,
+    allow_shared: AllowSharedOption = False,
     dry_run: DryRunOption = False,
     verbose: VerboseOption = False,
     quiet: QuietOption = False,
@@ -104,7 +106,7 @@ def verify(
         raise UsageError(f"{error}; say where the model lies with --model") from None
     groups = [[entry_for(tuned, load, file)]] if load is not None else groups_of(tuned, url)
     pattern = pattern_for(tuned, groups[0][0].load_rps, arrivals, trace)
-    question = PolicyQuestion(tuned, spec, groups, pattern, duration_s, seed)
+    question = PolicyQuestion(tuned, spec, groups, pattern, duration_s, seed, allow_shared)
     if dry_run:
         from autotune.cli.dry_run import plan_verify
 
@@ -122,9 +124,9 @@ def _tell(found: "list[Verified]", json: bool) -> int:
     from autotune.servers.seen import exit_code
 
     if json:
-        import msgspec
+        from autotune.tabular import to_json
 
-        typer.echo(msgspec.json.format(msgspec.json.encode(found), indent=2).decode())
+        typer.echo(to_json(found), nl=False)
     else:
         from autotune.cli.page import print_page
         from autotune.present.verified import verified_page

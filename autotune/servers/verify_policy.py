@@ -18,7 +18,9 @@ from autotune.servers.seen import Verified
 from autotune.servers.starters import STARTERS
 from autotune.servers.verify import VerifyQuestion, verify_here, verify_url
 from autotune.spec import ModelSpec, ServingConfig
+from autotune.stages.alone import alone
 from autotune.stages.events import Observer
+from autotune.stages.question import Keeping
 
 
 class Place(NamedTuple):
@@ -43,6 +45,8 @@ class PolicyQuestion(NamedTuple):
     duration_s: float
     """Of each load."""
     seed: int
+    allow_shared: bool = False
+    """Drive them while another autotune on this machine measures."""
 
 
 def find_place(
@@ -130,6 +134,11 @@ def verify_policy(
         ModelError: the model cannot be run.
         ServerError: the server does not start or does not answer.
     """
+    with alone(Keeping(allow_shared=question.allow_shared), observe):
+        return _verify(question, place, observe)
+
+
+def _verify(question: PolicyQuestion, place: Place, observe: Observer) -> list[Verified]:
     path = check_model(question)
     samples = take_samples(question.model)
     found = []

@@ -24,6 +24,7 @@ from autotune.stages.evidence import all_finalists, curves, lattice_map, repeat_
 from autotune.stages.foresight import prediction_error
 from autotune.stages.front import pareto_front
 from autotune.stages.goal import cores_of
+from autotune.stages.question import Question
 from autotune.stages.reference import reference_of
 from autotune.stages.sentence import meeting_from_below, summarize_policy
 from autotune.stages.survey import Ground, best_predicted
@@ -78,6 +79,12 @@ def answer(context: Context, ground: Ground, strategy: Rrl, ended: Ended) -> Tun
         lattice=lattice_map(context, ground, strategy),
         repeat=repeat_arguments(question),
     )
+
+
+def as_asked(kept: TunedFile, question: Question) -> TunedFile:
+    """Return an answer of the store with the name that the model goes by now."""
+    model = msgspec.structs.replace(kept.model, name=question.name)
+    return msgspec.structs.replace(kept, model=model, repeat=repeat_arguments(question))
 
 
 def recommended(entries: list[PolicyEntry]) -> ServingConfig:

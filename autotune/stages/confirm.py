@@ -1,6 +1,7 @@
 """Confirm: the finalists against the runtime's default, interleaved, under the same arrivals."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 from msgspec import structs
@@ -96,8 +97,12 @@ def confirm(context: Context, ground: Ground, strategy: Rrl) -> None:
     ]
     out: set[tuple[int, ServingConfig]] = set()
     for round_number in range(ROUNDS):
-        windows_s = _share_out(context, ground, fields, ROUNDS - round_number, out)
-        if context.deadline.left_s < LEAST_SHARE * round_seconds(windows_s, _runs(fields, out)):
+        windows_s = context.bench.settle(
+            f"round {round_number}",
+            list[float],
+            partial(_windows_of_round, context, ground, fields, out, round_number),
+        )
+        if not windows_s:
             text = f"out of time after {round_number} of {ROUNDS} rounds: raise --budget"
             context.observe(Said(text=text, warning=True))
             return
@@ -161,20 +166,21 @@ def _measure(
     return result
 
 
-def _share_out(
+def _windows_of_round(
     context: Context,
     ground: Ground,
     fields: list[list[ServingConfig]],
-    rounds_left: int,
     out: set[tuple[int, ServingConfig]],
+    round_number: int,
 ) -> list[float]:
     """Return the seconds of one run per load: enough for the target number of requests.
 
     Where time is short, every load gets the same, smaller number of requests: the evidence is
-    only as good as the load that has least of it.
+    only as good as the load that has least of it. Empty: there is no time for a round.
     """
-    round_s = context.deadline.left_s / rounds_left
-    return windows_of_round_s(ground.traffics, _runs(fields, out), round_s)
+    left_s, runs = context.deadline.left_s, _runs(fields, out)
+    windows_s = windows_of_round_s(ground.traffics, runs, left_s / (ROUNDS - round_number))
+    return [] if left_s < LEAST_SHARE * round_seconds(windows_s, runs) else windows_s
 
 
 def windows_of_round_s(

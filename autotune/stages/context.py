@@ -5,14 +5,14 @@ from typing import NamedTuple
 from autotune.stages.events import Observer
 from autotune.stages.journal import Journal
 from autotune.stages.question import Deadline, Question
-from autotune.trial.bench import Bench
+from autotune.trial.measures import Measures
 
 
 class Context(NamedTuple):
     """One search under way."""
 
     question: Question
-    bench: Bench
+    bench: Measures
     journal: Journal
     deadline: Deadline
     observe: Observer

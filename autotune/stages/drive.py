@@ -1,6 +1,5 @@
 """One configuration under one drawn schedule: the step that exploring and confirming share."""
 
-import time
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -11,7 +10,7 @@ from autotune.outcome import Measured, TrialOutcome
 from autotune.spec import ServingConfig, Slo, TrialSpec
 from autotune.stats.disturbance import severity
 from autotune.stats.judge import Judge
-from autotune.trial.bench import Bench
+from autotune.trial.measures import Measures
 
 SEARCH_REQUESTS = 150
 MIN_WINDOW_S = 1.0
@@ -75,7 +74,7 @@ def repeats_after(disturbed: Sequence[bool]) -> int:
 
 
 def run_trial(
-    bench: Bench,
+    bench: Measures,
     config: ServingConfig,
     traffic: Traffic,
     window: Window,
@@ -90,18 +89,18 @@ def run_trial(
     Returns:
         The outcome without its lead-in, and the wall seconds it took, repeats included.
     """
-    started_s = time.monotonic()
+    started_s = bench.now_s()
     best = _run_once(bench, config, traffic, window, judge)
     for _ in range(repeats):
         if not isinstance(best, Measured) or not best.disturbed:
             break
         again = _run_once(bench, config, traffic, window, judge)
         best = quieter(best, again) if isinstance(again, Measured) else again
-    return best, time.monotonic() - started_s
+    return best, bench.now_s() - started_s
 
 
 def _run_once(
-    bench: Bench, config: ServingConfig, traffic: Traffic, window: Window, judge: Judge
+    bench: Measures, config: ServingConfig, traffic: Traffic, window: Window, judge: Judge
 ) -> TrialOutcome:
     uncounted_s = lead_in_s(window.seconds)
     arrivals_s = draw(traffic, window.seconds + uncounted_s, window.seed)

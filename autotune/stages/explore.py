@@ -6,7 +6,7 @@ import numpy as np
 
 from autotune.config_file import StopReason
 from autotune.outcome import Samples
-from autotune.spec import ServingConfig
+from autotune.spec import Record, ServingConfig
 from autotune.stages.context import Context
 from autotune.stages.drive import Window, run_trial, search_window_s
 from autotune.stages.events import Standing, Started, Tried
@@ -31,14 +31,11 @@ def explore(context: Context, ground: Ground, strategy: Rrl) -> StopReason:
     """Measure pairs as the strategy asks. Return why it stopped."""
     question, deadline = context.question, context.deadline
     context.observe(Started(step="searching", ends_in_s=deadline.left_s))
-    search_end_s = SEARCH_SHARE * deadline.budget_s
     windows_s = [search_window_s(traffic, deadline.budget_s) for traffic in ground.traffics]
     for count in range(question.max_trials or MOST_TRIALS):
-        pair = strategy.ask(_costs(context, ground, windows_s))
-        if pair is None:
-            return "settled"
-        if count and deadline.spent_s + windows_s[pair.load] > search_end_s:
-            return "budget"
+        pair = _next_pair(context, ground, strategy, windows_s, count)
+        if not isinstance(pair, Pair):
+            return pair
         traffic, config = ground.traffics[pair.load], ground.lattice.configs[pair.point]
         window = Window(windows_s[pair.load], (question.seed, 1, pair.load))
         judge = Judge(question.slo, traffic.mean_rps, stop_when=STOP_WHEN)
@@ -63,6 +60,37 @@ def explore(context: Context, ground: Ground, strategy: Rrl) -> StopReason:
             )
         )
     return "trials"
+
+
+class _Step(Record, frozen=True):
+    """What comes next: a pair, or why there is none."""
+
+    load: int = 0
+    config: ServingConfig | None = None
+    stopped: StopReason | None = None
+
+
+def _next_pair(
+    context: Context, ground: Ground, strategy: Rrl, windows_s: list[float], count: int
+) -> Pair | StopReason:
+    """Return what is measured next, or why nothing is; as before, where a search goes on."""
+    deadline, configs = context.deadline, ground.lattice.configs
+
+    def decide() -> _Step:
+        pair = strategy.ask(_costs(context, ground, windows_s))
+        if pair is None:
+            return _Step(stopped="settled")
+        ends_s = deadline.spent_s + windows_s[pair.load]
+        if count and ends_s > SEARCH_SHARE * deadline.budget_s:
+            return _Step(stopped="budget")
+        return _Step(load=pair.load, config=configs[pair.point])
+
+    step = context.bench.settle(f"search {count}", _Step, decide)
+    if step.config is not None and step.config not in configs:
+        step = decide()  # there was more memory then
+    if step.config is None:
+        return step.stopped or "settled"
+    return Pair(step.load, configs.index(step.config))
 
 
 def _standings(ground: Ground, strategy: Rrl) -> tuple[Standing, ...]:

@@ -16,9 +16,10 @@ from autotune.stages.drive import LEAD_IN_SHARE, Window, order_of_round, run_tri
 from autotune.stages.events import Observer, Started, Tried
 from autotune.stages.loading import inspect_model
 from autotune.stages.progress import Rounds
+from autotune.stages.question import Keeping
 from autotune.stages.reference import WINDOW_S, CostWindow, cost_windows
 from autotune.stats.judge import Decision, Judge
-from autotune.trial.bench import Bench
+from autotune.trial.measures import Measures
 
 MIN_ROUNDS, MAX_ROUNDS = 6, 12
 MIN_WINDOW_S = 0.8
@@ -49,6 +50,7 @@ class GateQuestion(Record, frozen=True, eq=False):
     """Executions may cost this share more before it is a regression."""
     budget_s: float
     seed: int
+    keeping: Keeping = Keeping()
 
 
 class GateRuns(NamedTuple):
@@ -65,7 +67,7 @@ class GateRuns(NamedTuple):
     seconds: float
 
 
-def measure_gate(question: GateQuestion, bench: Bench, observe: Observer) -> GateRuns:
+def measure_gate(question: GateQuestion, bench: Measures, observe: Observer) -> GateRuns:
     """Measure in interleaved rounds for the budget; a queue that diverges ends the rounds.
 
     Raises:
@@ -124,7 +126,7 @@ def sides_of(config: ServingConfig) -> list[ServingConfig]:
     return [config, config] + ([] if config.is_default else [config.default])
 
 
-def inspect_for_gate(question: GateQuestion, bench: Bench, observe: Observer) -> ModelInfo:
+def inspect_for_gate(question: GateQuestion, bench: Measures, observe: Observer) -> ModelInfo:
     """Load the model, and refuse what it or the machine's memory cannot do.
 
     Raises:

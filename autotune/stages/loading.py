@@ -5,10 +5,10 @@ from pathlib import Path
 from autotune.outcome import ModelInfo
 from autotune.spec import Slo
 from autotune.stages.events import Loading, Observer, Said
-from autotune.trial.bench import Bench
+from autotune.trial.measures import Measures
 
 
-def inspect_model(name: str, slo: Slo, bench: Bench, observe: Observer) -> ModelInfo:
+def inspect_model(name: str, slo: Slo, bench: Measures, observe: Observer) -> ModelInfo:
     """Load and run the model called `name`, and tell how far this and later loading has come.
 
     Raises:

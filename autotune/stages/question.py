@@ -6,12 +6,23 @@ from pathlib import Path
 
 from autotune.arrivals import Traffic
 from autotune.patterns import Pattern, Poisson
-from autotune.spec import Allowed, ModelSpec, Objective, Record, ServingConfig, Slo
+from autotune.spec import ON_GPU, Allowed, ModelSpec, Objective, Record, ServingConfig, Slo
 
 DEFAULT_BUDGET_S = 80.0
 LARGEST_DEFAULT_BUDGET_S = 300.0
 QUICK_MODEL_S = 0.020
 """Models slower than this need proportionally longer, so the default budget grows with them."""
+
+
+class Keeping(Record, frozen=True):
+    """Where measurements are kept, and who else may measure meanwhile."""
+
+    store: Path | None = None
+    """The store; None: that of this user, and none where it cannot be used."""
+    fresh: bool = False
+    """Measure anew what is kept already."""
+    allow_shared: bool = False
+    """Measure while another autotune on this machine does."""
 
 
 class Question(Record, frozen=True, eq=False):
@@ -37,6 +48,12 @@ class Question(Record, frozen=True, eq=False):
     """Try only what is predicted to miss the SLO with less than this chance; None: anything."""
     allowed: Allowed = Allowed()
     """What may be tried of what the runtime has to offer."""
+    keeping: Keeping = Keeping()
+
+    @property
+    def on_gpu(self) -> bool:
+        """Whether GPUs take part."""
+        return self.allowed.device in ON_GPU
 
 
 class MeasureQuestion(Record, frozen=True, eq=False):
@@ -55,6 +72,7 @@ class MeasureQuestion(Record, frozen=True, eq=False):
     duration_s: float
     """Most seconds of measuring."""
     seed: int
+    keeping: Keeping = Keeping()
 
     @property
     def configs(self) -> list[ServingConfig]:
@@ -74,9 +92,10 @@ def allowed_by(configs: Sequence[ServingConfig]) -> Allowed:
 class Deadline:
     """Time left of a budget."""
 
-    def __init__(self, budget_s: float) -> None:
-        """Start the clock."""
-        self._started_s = time.monotonic()
+    def __init__(self, budget_s: float, now_s: Callable[[], float] = time.monotonic) -> None:
+        """Start at what the clock `now_s` shows."""
+        self._now_s = now_s
+        self._started_s = now_s()
         self.budget_s = budget_s
         self._left_out: Callable[[], float] = lambda: 0.0
 
@@ -96,7 +115,7 @@ class Deadline:
     @property
     def elapsed_s(self) -> float:
         """Seconds since the start."""
-        return time.monotonic() - self._started_s
+        return self._now_s() - self._started_s
 
     @property
     def spent_s(self) -> float:

@@ -20,7 +20,8 @@ from autotune.outcome import Samples
 from autotune.records import Failed
 from autotune.spec import SessionShape
 from autotune.stages.events import Doing
-from autotune.trial.bench import LOAD_TIMEOUT_S, Bench
+from autotune.trial.bench import LOAD_TIMEOUT_S
+from autotune.trial.measures import Measures
 from autotune.trial.wire import ClosedLoop
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ class CostWindow(NamedTuple):
     yardstick_ms: float
 
 
-def cost_windows(bench: Bench, windows: int, keep: bool = False) -> list[CostWindow]:
+def cost_windows(bench: Measures, windows: int, keep: bool = False) -> list[CostWindow]:
     """Measure one execution, and the yardstick, in each of some windows; none if it fails."""
     loop = ClosedLoop(busy=1, batch_size=1, duration_s=WINDOW_S, min_runs=MIN_RUNS)
     found = []
@@ -73,11 +74,13 @@ def yardstick_ms() -> float:
     return 1e3 * spent_s / runs
 
 
-def take_reference(context: "Context", run_s: float) -> None:
-    """Measure some windows, for a model whose run takes `run_s`, and keep them."""
+def take_reference(context: "Context", name: str, run_s: float) -> None:
+    """Measure some windows, for a model whose run takes `run_s`, and keep them under a name."""
     context.observe(Doing(what="timing single executions"))
-    windows = windows_within(context.deadline.budget_s, run_s)
-    context.journal.cost_windows += cost_windows(context.bench, windows)
+    bench, windows = context.bench, windows_within(context.deadline.budget_s, run_s)
+    context.journal.cost_windows += bench.settle(
+        name, list[CostWindow], lambda: cost_windows(bench, windows)
+    )
 
 
 def windows_within(budget_s: float, run_s: float) -> int:

@@ -31,7 +31,7 @@ from autotune.stages.question import MeasureQuestion
 from autotune.stats.judge import Decision, Glimpse, Judge
 from autotune.stats.paired import MIN_ROUNDS
 from autotune.stats.sequential import LEAD_IN
-from autotune.trial.bench import Bench
+from autotune.trial.measures import Measures
 from autotune.units import format_rps
 
 ATTEMPTS = 3
@@ -98,7 +98,7 @@ def check_possible(question: MeasureQuestion, info: ModelInfo, memory_bytes: int
             raise UsageError(f"{config.describe()}: {reason}; give fewer --replicas")
 
 
-def inspect(question: MeasureQuestion, bench: Bench, observe: Observer) -> ModelInfo:
+def inspect(question: MeasureQuestion, bench: Measures, observe: Observer) -> ModelInfo:
     """Load the model, and refuse what it or the machine's memory cannot do.
 
     Raises:
@@ -111,7 +111,7 @@ def inspect(question: MeasureQuestion, bench: Bench, observe: Observer) -> Model
     return info
 
 
-def measure_alone(question: MeasureQuestion, bench: Bench, observe: Observer) -> Runs:
+def measure_alone(question: MeasureQuestion, bench: Measures, observe: Observer) -> Runs:
     """Measure until the SLO is proven met or missed, the queue diverges, or time is up.
 
     A run that something disturbed is measured again while there is time; the least disturbed
@@ -149,7 +149,7 @@ def measure_alone(question: MeasureQuestion, bench: Bench, observe: Observer) ->
     return Runs(config, [best], idle_cores, time.monotonic() - started_s)
 
 
-def measure_rounds(question: MeasureQuestion, bench: Bench, observe: Observer) -> list[Runs]:
+def measure_rounds(question: MeasureQuestion, bench: Measures, observe: Observer) -> list[Runs]:
     """Measure both configurations in turn under the same arrivals; chance decides who is first.
 
     Raises:
@@ -202,7 +202,7 @@ def plan_rounds(question: MeasureQuestion) -> tuple[int, float]:
     return rounds, max(whole_s / (1 + LEAD_IN_SHARE), whole_s - MAX_LEAD_IN_S)
 
 
-def _idle_cores(config: ServingConfig, bench: Bench, observe: Observer) -> float:
+def _idle_cores(config: ServingConfig, bench: Measures, observe: Observer) -> float:
     observe(Doing(what=f"{config.describe()}, idle", seconds=IDLE_S))
     share = bench.idle_cpu_share(config.session_shape, IDLE_S)
     if isinstance(share, Failed):

@@ -33,7 +33,7 @@ from autotune.stages.profile import (
     refine,
 )
 from autotune.stages.question import Deadline, Question, default_budget_s
-from autotune.trial.bench import Bench
+from autotune.trial.measures import Measures
 
 CAPACITY_LOADS = (0.6, 0.75, 0.85, 0.95, 1.05, 1.2)
 """The same where the highest load within the SLO is looked for."""
@@ -175,7 +175,7 @@ def profile_families(
     return profiles, failed
 
 
-def look_around(question: Question, bench: Bench, observe: Observer) -> Site:
+def look_around(question: Question, bench: Measures, observe: Observer) -> Site:
     """Load the model, and span the lattice of what may be tried with it on this machine.
 
     Raises:

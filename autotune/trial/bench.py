@@ -3,12 +3,14 @@
 import tempfile
 import time
 from collections import OrderedDict
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from autotune.errors import MeasureError, ModelError, UsageError
 from autotune.outcome import ModelInfo, ServiceTimes, TrialOutcome
+from autotune.probes.scratch import scratch, sweep
 from autotune.records import Failed, Placement
 from autotune.runtime_environment import compiled_in, environment_of, is_torch
 from autotune.spec import (
@@ -21,11 +23,16 @@ from autotune.spec import (
 )
 from autotune.stats.judge import Decides
 from autotune.trial import wire
+from autotune.trial.circumstances import Circumstances
 from autotune.trial.spawn import Child, Meanwhile, Tell
 from autotune.trial.watch import Watch
 
+T = TypeVar("T")
+
 LOAD_TIMEOUT_S = 600.0
 """A model of many gigabytes from a cold disk may take minutes; more is a hang."""
+AGAIN_TIMEOUT_S, AGAIN_TIMES = 60.0, 20.0
+"""For a model that was loaded and run before: so long, and so many times as long as that took."""
 ONNX_SUFFIXES = (".onnx", ".ort")
 """Files of any other may be torch's, until the model was inspected."""
 MAX_CHILDREN = 6
@@ -56,6 +63,8 @@ class Bench:
         """Measure this model, with what may be tried of what its runtime has to offer."""
         self.model = model
         self.allowed = allowed or Allowed()
+        self._around = Circumstances()
+        sweep()
         self.opening_s = 0.0
         """Seconds until models and sessions stood that were asked for so far."""
         self._nodes: dict[Provider, dict[str, int]] = {}
@@ -67,7 +76,16 @@ class Bench:
         self._outputs: tempfile.TemporaryDirectory[str] | None = None
         self._products: tempfile.TemporaryDirectory[str] | None = None
         self._is_torch = model.function is not None or not model.path.endswith(ONNX_SUFFIXES)
+        self._inspected_s = LOAD_TIMEOUT_S
         self._tell: Tell = lambda opening: None
+
+    def now_s(self) -> float:
+        """Return the seconds on a clock that only ever goes forward."""
+        return time.monotonic()
+
+    def settle(self, name: str, kind: type[T], compute: Callable[[], T]) -> T:
+        """Decide what depends on the clock; nothing is known here of how it was before."""
+        return compute()
 
     def report_to(self, tell: Tell) -> None:
         """Tell from now on how many of the sessions to be opened stand; all of them: it is done."""
@@ -86,7 +104,7 @@ class Bench:
             UsageError: the shapes or inputs given do not fit it.
         """
         self._drop_outputs()
-        folder = self._outputs = tempfile.TemporaryDirectory(prefix="autotune-")
+        folder = self._outputs = scratch()
         request = wire.Inspect(
             model=self.model,
             outputs_folder=folder.name,
@@ -97,7 +115,8 @@ class Bench:
         child = self._start(runtime_default(self.allowed.device).session_shape)
         try:
             reply = child.ask(request, LOAD_TIMEOUT_S)
-            self.opening_s += time.monotonic() - started_s
+            self._inspected_s = time.monotonic() - started_s
+            self.opening_s += self._inspected_s
         finally:
             child.close()
         if not (isinstance(reply, ModelInfo) and reply.outputs_checked):
@@ -144,7 +163,15 @@ class Bench:
         One child opens sessions of one shape after the other, which saves starting many, as long
         as these can share a process. Those that it has last, and any that are to be kept, stay
         open for measurements.
+
+        Raises:
+            MeasureError: the machine is no longer what it was.
         """
+        return self._around.unsuspended(lambda: self._times(shape, request, timeout_s, keep))
+
+    def _times(
+        self, shape: SessionShape, request: wire.ClosedLoop, timeout_s: float, keep: bool
+    ) -> ServiceTimes | Failed:
         if keep:
             reply = self._ask(shape, request, timeout_s)
             return reply if isinstance(reply, ServiceTimes) else _as_failure(reply)
@@ -156,25 +183,41 @@ class Bench:
                 return opened
             self._profiler = profiler._replace(shape=shape)
         reply = profiler.child.ask(request, timeout_s)
+        self._around.look_at(profiler.child)
         if isinstance(reply, Failed) and not _survived(profiler.child, shape, reply):
             self._close_profiler()
         return reply if isinstance(reply, ServiceTimes) else _as_failure(reply)
 
     def measure(self, trial: TrialSpec, judge: Decides | None = None) -> TrialOutcome:
-        """Serve one schedule with one configuration, until it ends or the judge has seen enough."""
+        """Serve one schedule with one configuration, until it ends or the judge has seen enough.
+
+        Raises:
+            MeasureError: the machine is no longer what it was.
+        """
+        return self._around.unsuspended(lambda: self._run(trial, judge))
+
+    def _run(self, trial: TrialSpec, judge: Decides | None) -> TrialOutcome:
         child = self._open(trial.config.session_shape)
         if isinstance(child, Failed):
             return child
         watch = Watch(trial, child.share_log(len(trial.arrivals_s)), judge)
         # Warming up large batches of a slow model takes its time; from then on the watch is kept.
-        timeout_s = LOAD_TIMEOUT_S + trial.arrivals_s[-1] + trial.grace_s
-        reply = self._ask(trial.config.session_shape, wire.OpenLoop(trial=trial), timeout_s, watch)
+        shape = trial.config.session_shape
+        timeout_s = self._patience_s(shape) + trial.arrivals_s[-1] + trial.grace_s
+        reply = self._ask(shape, wire.OpenLoop(trial=trial), timeout_s, watch)
         if isinstance(reply, wire.Served):
             return watch.measured(reply)
         return _as_failure(reply)
 
     def idle_cpu_share(self, shape: SessionShape, duration_s: float) -> float | Failed:
-        """Return the cores that loaded sessions use while they have nothing to do."""
+        """Return the cores that loaded sessions use while they have nothing to do.
+
+        Raises:
+            MeasureError: the machine is no longer what it was.
+        """
+        return self._around.unsuspended(lambda: self._idle(shape, duration_s))
+
+    def _idle(self, shape: SessionShape, duration_s: float) -> float | Failed:
         reply = self._ask(shape, wire.Idle(duration_s=duration_s), duration_s + LOAD_TIMEOUT_S)
         if isinstance(reply, wire.Idled):
             return reply.cpu_s / duration_s
@@ -214,6 +257,7 @@ class Bench:
         if isinstance(child, Failed):
             return child
         reply = child.ask(request, timeout_s, meanwhile)
+        self._around.look_at(child)
         if isinstance(reply, Failed) and not _survived(child, shape, reply):
             self._children.pop(shape).close()
         return reply
@@ -238,7 +282,7 @@ class Bench:
         request = wire.Open(model=self.model, shape=shape, outputs_folder=folder)
         self._tell(wire.Opening(opened=0, of=shape.replicas))
         started_s = time.monotonic()
-        opened = child.ask(request, LOAD_TIMEOUT_S, tell=self._tell)
+        opened = child.ask(request, self._patience_s(shape), tell=self._tell)
         self.opening_s += time.monotonic() - started_s
         self._tell(wire.Opening(opened=shape.replicas, of=shape.replicas))
         if not isinstance(opened, wire.Opened):
@@ -246,6 +290,13 @@ class Bench:
         if opened.nodes:
             self._nodes[shape.provider] = opened.nodes
         return None
+
+    def _patience_s(self, shape: SessionShape) -> float:
+        """Return how long its sessions may take to stand, or to warm up to a batch size."""
+        if shape.form != "as_given" or shape.on_gpu:  # compiled, or optimized for the device
+            return LOAD_TIMEOUT_S
+        again_s = AGAIN_TIMEOUT_S + AGAIN_TIMES * self._inspected_s * shape.replicas
+        return min(LOAD_TIMEOUT_S, again_s)
 
     def _start(self, shape: SessionShape) -> Child:
         """Start a process that can open sessions of this shape."""
@@ -259,9 +310,7 @@ class Bench:
         if not self._is_torch:
             return visible
         if self._products is None:
-            self._products = tempfile.TemporaryDirectory(
-                prefix="autotune-", ignore_cleanup_errors=True
-            )
+            self._products = scratch(ignore_cleanup_errors=True)
         return visible | compiled_in(Path(self._products.name))
 
     def _profiler_for(self, shape: SessionShape) -> "_Profiler":

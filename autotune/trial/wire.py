@@ -113,24 +113,31 @@ Request = Inspect | Open | ClosedLoop | OpenLoop | Idle
 Reply = ModelInfo | Opening | Compiled | Opened | ServiceTimes | Served | Idled | Failed | Refused
 
 
-def _encode_array(value: Any) -> bytes:
+def bytes_of_array(value: Any) -> bytes:
+    """Return an array of numbers as bytes, for msgspec to encode (`enc_hook`)."""
     if isinstance(value, np.ndarray):
         return np.ascontiguousarray(value, dtype=np.float64).tobytes()
     raise NotImplementedError(f"cannot send {type(value).__name__}")
 
 
-def _decode_array(kind: type, value: Any) -> Samples:
+def array_of_bytes(kind: type, value: Any) -> Samples:
+    """Return the array that bytes hold, which cannot be written to (`dec_hook`)."""
     return np.frombuffer(value, dtype=np.float64)
 
 
-_encoder = msgspec.msgpack.Encoder(enc_hook=_encode_array)
+_encoder = msgspec.msgpack.Encoder(enc_hook=bytes_of_array)
 _requests: msgspec.msgpack.Decoder[Request] = msgspec.msgpack.Decoder(Request)
-_replies: msgspec.msgpack.Decoder[Reply] = msgspec.msgpack.Decoder(Reply, dec_hook=_decode_array)
+_replies: msgspec.msgpack.Decoder[Reply] = msgspec.msgpack.Decoder(Reply, dec_hook=array_of_bytes)
 
 
 def encode(message: Request | Reply) -> bytes:
     """Return the message as bytes."""
-    return _encoder.encode(message)
+    return encode_any(message)
+
+
+def encode_any(value: object) -> bytes:
+    """Return records, and arrays in them, as bytes."""
+    return _encoder.encode(value)
 
 
 def decode_request(data: bytes) -> Request:

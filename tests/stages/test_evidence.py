@@ -1,3 +1,5 @@
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -6,6 +8,7 @@ from made import run_of
 from synthetic import CORES, SyntheticBench, run
 
 from autotune.arrivals import Traffic
+from autotune.config_file import TunedFile
 from autotune.patterns import Bursty, Gaps, Poisson, Trace, parse_arrivals
 from autotune.probes.cores import Cores
 from autotune.spec import (
@@ -22,10 +25,17 @@ from autotune.stages.evidence import distribution, repeat_arguments
 from autotune.stages.question import Question
 
 
-@pytest.fixture(autouse=True)
-def two_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(autouse=True, scope="module")
+def two_cores() -> Iterator[None]:
     two = Cores(affinity=CORES, quota=None)
-    monkeypatch.setattr(survey_module, "usable_cores", lambda: two)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(survey_module, "usable_cores", lambda: two)
+        yield
+
+
+@pytest.fixture(scope="module")
+def tuned(two_cores: None) -> TunedFile:
+    return run([20, 130], SyntheticBench(), slo_ms=65)[0]
 
 
 @given(st.lists(st.floats(1e-4, 10.0), min_size=1, max_size=300), st.integers(0, 50))
@@ -84,8 +94,7 @@ def test_what_no_command_line_can_name_is_not_pretended() -> None:
     assert named[5:9] == ["--trace", "t.csv", "--requests", "mix.csv"]
 
 
-def test_the_file_holds_what_a_report_draws() -> None:
-    tuned, _ = run([20, 130], SyntheticBench(), slo_ms=65)
+def test_the_file_holds_what_a_report_draws(tuned: TunedFile) -> None:
     for entry in tuned.policy:
         beside = [one for one in tuned.finalists if one.load_rps == entry.load_rps]
         assert beside[0].config == RUNTIME_DEFAULT
@@ -104,8 +113,7 @@ def test_the_file_holds_what_a_report_draws() -> None:
     ]
 
 
-def test_every_measured_point_lies_in_a_region_of_its_own() -> None:
-    tuned, _ = run([20, 130], SyntheticBench(), slo_ms=65)
+def test_every_measured_point_lies_in_a_region_of_its_own(tuned: TunedFile) -> None:
     lattice = tuned.lattice
     assert lattice is not None
     assert lattice.points_left_out == 0

@@ -1,9 +1,13 @@
 """The four stages over a synthetic machine."""
 
+from collections.abc import Iterator
+from typing import NamedTuple
+
 import msgspec
 import pytest
 from synthetic import CORES, SyntheticBench, run
 
+from autotune.config_file import TunedFile
 from autotune.errors import MeasureError
 from autotune.outcome import Measured, ServiceTimes, TrialOutcome
 from autotune.patterns import Bursty, Gaps, Poisson
@@ -22,14 +26,41 @@ from autotune.strategy.rrl import Rrl
 from autotune.trial.wire import ClosedLoop
 
 
-@pytest.fixture(autouse=True)
-def two_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(autouse=True, scope="module")
+def two_cores() -> Iterator[None]:
     two = Cores(affinity=CORES, quota=None)
-    monkeypatch.setattr(survey_module, "usable_cores", lambda: two)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(survey_module, "usable_cores", lambda: two)
+        yield
 
 
-def test_the_winner_changes_with_load_and_the_gain_is_proven() -> None:
-    tuned, _ = run([20, 130], SyntheticBench(), slo_ms=65)
+class Searched(NamedTuple):
+    """A search that several tests look at."""
+
+    tuned: TunedFile
+    events: list[Event]
+    trials: list[TrialSpec]
+
+
+def searched(loads_rps: list[float] | None, slo_ms: float = 50) -> Searched:
+    bench = SyntheticBench()
+    tuned, events = run(loads_rps, bench, slo_ms=slo_ms)
+    return Searched(tuned, events, bench.trials)
+
+
+@pytest.fixture(scope="module")
+def two_loads(two_cores: None) -> Searched:
+    return searched([20, 130], slo_ms=65)
+
+
+@pytest.fixture(scope="module")
+def own_loads(two_cores: None) -> Searched:
+    """Of loads that the search has worked out."""
+    return searched(None)
+
+
+def test_the_winner_changes_with_load_and_the_gain_is_proven(two_loads: Searched) -> None:
+    tuned = two_loads.tuned
     low, high = tuned.policy
     assert low.config == RUNTIME_DEFAULT
     assert low.gain is None
@@ -40,11 +71,9 @@ def test_the_winner_changes_with_load_and_the_gain_is_proven() -> None:
     assert high.config.describe() in tuned.summary
 
 
-def test_the_finalists_see_the_same_arrivals_round_by_round() -> None:
-    bench = SyntheticBench()
-    run([150], bench)
+def test_the_finalists_see_the_same_arrivals_round_by_round(two_loads: Searched) -> None:
     schedules: dict[ServingConfig, list[list[float]]] = {}
-    for trial in bench.trials[-6:]:
+    for trial in two_loads.trials[-6:]:
         schedules.setdefault(trial.config, []).append(trial.arrivals_s)
     assert RUNTIME_DEFAULT in schedules
     for config, seen in schedules.items():
@@ -52,9 +81,11 @@ def test_the_finalists_see_the_same_arrivals_round_by_round() -> None:
             assert seen == schedules[RUNTIME_DEFAULT], config
 
 
-def test_loads_are_worked_out_from_nearly_idle_to_just_above_what_is_sustained() -> None:
-    tuned, events = run(None, SyntheticBench())
-    predicted = next(event for event in events if isinstance(event, Predicted))
+def test_loads_are_worked_out_from_nearly_idle_to_just_above_what_is_sustained(
+    own_loads: Searched,
+) -> None:
+    tuned = own_loads.tuned
+    predicted = next(event for event in own_loads.events if isinstance(event, Predicted))
     loads = [entry.load_rps for entry in tuned.policy]
     assert loads[0] < 0.3 * predicted.sustainable_rps
     assert loads[-1] > predicted.sustainable_rps
@@ -66,8 +97,10 @@ def said(events: list[Event]) -> str:
 
 
 @pytest.mark.slow
-def test_bursts_are_explained_recorded_and_lower_the_loads_that_are_worked_out() -> None:
-    calm, calm_events = run(None, SyntheticBench())
+def test_bursts_are_explained_recorded_and_lower_the_loads_that_are_worked_out(
+    own_loads: Searched,
+) -> None:
+    calm, calm_events, _ = own_loads
     tuned, events = run(None, SyntheticBench(), pattern=Bursty(factor=4))
     assert tuned.arrivals == "bursty x4"
     assert calm.arrivals == "poisson"
@@ -215,9 +248,10 @@ def test_capacity_is_looked_for_at_loads_around_what_is_predicted_to_be_sustaine
     assert error.predicted_capacity_rps == pytest.approx(error.capacity_met_rps, rel=0.25)
 
 
-def test_the_prediction_of_a_machine_that_follows_the_law_is_nearly_right() -> None:
-    tuned, _ = run([20, 130], SyntheticBench())
-    error = tuned.search.prediction
+def test_the_prediction_of_a_machine_that_follows_the_law_is_nearly_right(
+    two_loads: Searched,
+) -> None:
+    error = two_loads.tuned.search.prediction
     assert error is not None
     assert error.p50 is not None
     assert error.profile_only is not None
@@ -236,8 +270,8 @@ def test_safe_measures_only_what_is_predicted_to_keep_the_slo() -> None:
     assert 20 in measured
 
 
-def test_the_front_shows_what_more_cores_buy() -> None:
-    tuned, _ = run([20, 130], SyntheticBench())
+def test_the_front_shows_what_more_cores_buy(two_loads: Searched) -> None:
+    tuned = two_loads.tuned
     assert tuned.front
     assert tuned.front[-1].load_rps == 130
     assert tuned.front[-1].cores == 2

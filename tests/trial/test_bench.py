@@ -29,7 +29,8 @@ def trial(load_rps: float = 200, duration_s: float = 0.5, config: ServingConfig 
 
 
 def children() -> list[str]:
-    listing = subprocess.run(["ps", "-eo", "ppid,args"], capture_output=True, text=True, check=True)
+    command = ["ps", "-wweo", "ppid,args"]
+    listing = subprocess.run(command, capture_output=True, text=True, check=True)
     mine = [line.split(maxsplit=1) for line in listing.stdout.splitlines()]
     return [args for ppid, args in mine if ppid == str(os.getpid()) and "trial.child" in args]
 
@@ -170,16 +171,18 @@ def test_a_child_that_dies_is_a_failed_trial_and_the_bench_goes_on(
         assert isinstance(bench.measure(trial(duration_s=0.1)), Measured)
 
 
-def test_a_child_that_hangs_is_killed(mlp: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_child_that_was_stopped_for_good_is_killed_and_measures_anew(
+    mlp: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(watch_module, "HANG_S", 0.5)
     with Bench(ModelSpec(path=str(mlp))) as bench:
         bench.measure(trial(duration_s=0.1))
         stopper = kill_soon(bench, signal.SIGSTOP)
         outcome = bench.measure(trial(duration_s=1.0))
         stopper.join()
-        assert isinstance(outcome, Failed)
-        assert outcome.kind == "timeout"
-        assert children() == []
+        assert isinstance(outcome, Measured)
+        assert outcome.latency_s.max() < 0.5
+        assert len(children()) == 1
 
 
 def test_sessions_that_cannot_load_are_a_failed_trial(tmp_path: Path) -> None:

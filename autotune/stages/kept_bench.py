@@ -1,0 +1,206 @@
+"""A bench that keeps what it measures, and gives again what was measured before.
+
+A search is a function of what its bench answers and of the clock. Given both again, it takes the
+same steps, so that one that was killed goes on where it stopped: what is asked the n-th time gets
+the n-th answer, and the clock goes on by what that took. Whatever was never asked is measured.
+"""
+
+import hashlib
+import zlib
+from collections import Counter
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+import msgspec
+
+from autotune.outcome import ModelInfo, ServiceTimes, TrialOutcome
+from autotune.records import Failed, Placement
+from autotune.spec import ModelSpec, Record, SessionShape, TrialSpec
+from autotune.stages.memory import Memory
+from autotune.stats.judge import Decides
+from autotune.store.database import RecordRow
+from autotune.trial import wire
+from autotune.trial.measures import Measures
+from autotune.trial.spawn import Tell
+
+T = TypeVar("T")
+
+
+class Known(Record, Generic[T], frozen=True, eq=False):
+    """What came of a question, and what that took."""
+
+    outcome: T
+    seconds: float
+    opening_s: float
+    compiled_s: float
+    placements: list[Placement]
+
+
+_INFO = msgspec.msgpack.Decoder(Known[ModelInfo])
+_TIMES = msgspec.msgpack.Decoder(Known[ServiceTimes | Failed], dec_hook=wire.array_of_bytes)
+_OUTCOME = msgspec.msgpack.Decoder(Known[TrialOutcome], dec_hook=wire.array_of_bytes)
+_SHARE = msgspec.msgpack.Decoder(Known[float | Failed])
+
+
+class KeptBench:
+    """A bench in front of another, which it asks only for what is not known."""
+
+    def __init__(self, bench: Measures, memory: Memory, on_gpu: bool) -> None:
+        """Keep in `memory` what `bench` measures."""
+        self._bench, self._memory, self._on_gpu = bench, memory, on_gpu
+        self._turns: Counter[bytes] = Counter()
+        self._recalled = Known(
+            outcome=None, seconds=0.0, opening_s=0.0, compiled_s=0.0, placements=[]
+        )
+        self._looked = False
+        self._scope = ""
+        """The decision that is being made; empty: none is."""
+
+    @property
+    def model(self) -> ModelSpec:
+        """What is measured."""
+        return self._bench.model
+
+    @property
+    def opening_s(self) -> float:
+        """Seconds until models and sessions stood, those of earlier runs included; likewise:"""
+        return self._recalled.opening_s + self._bench.opening_s
+
+    @property
+    def compiled_s(self) -> float:
+        """Seconds spent on compiling the model."""
+        return self._recalled.compiled_s + self._bench.compiled_s
+
+    @property
+    def placements(self) -> list[Placement]:
+        """Who executes the model's nodes."""
+        both = [*self._recalled.placements, *self._bench.placements]
+        return list({one.provider: one for one in both}.values())
+
+    def now_s(self) -> float:
+        """Return the seconds on the clock of the search, which stands still between its runs."""
+        return self._recalled.seconds + self._bench.now_s()
+
+    def settle(self, name: str, kind: type[T], compute: Callable[[], T]) -> T:
+        """Decide as it was decided before, or now, once and for all."""
+
+        def within() -> T:
+            # What is asked on the way is counted apart, for it is not asked again with the rest.
+            self._scope = name
+            try:
+                return compute()
+            finally:
+                self._scope = ""
+
+        return self._once("decision", name, _decoder_of(kind), within)
+
+    def report_to(self, tell: Tell) -> None:
+        """As `Bench.report_to`."""
+        self._bench.report_to(tell)
+
+    def inspect(self, requests_folder: str | None = None) -> ModelInfo:
+        """As `Bench.inspect`; what leaves requests behind is never a memory."""
+        if requests_folder is not None:
+            return self._bench.inspect(requests_folder)
+        info = self._once("inspect", None, _INFO, self._look)
+        self._memory.keep_files(info.files, self.model, self._on_gpu)
+        return info
+
+    def limit_memory(self, available_bytes: int | None, footprint_bytes: int) -> None:
+        """As `Bench.limit_memory`."""
+        self._bench.limit_memory(available_bytes, footprint_bytes)
+
+    def is_warm(self, shape: SessionShape) -> bool:
+        """As `Bench.is_warm`."""
+        return self._bench.is_warm(shape)
+
+    def service_times(
+        self, shape: SessionShape, request: wire.ClosedLoop, timeout_s: float, keep: bool = False
+    ) -> ServiceTimes | Failed:
+        """As `Bench.service_times`."""
+
+        def take() -> ServiceTimes | Failed:
+            self._look_again()
+            return self._bench.service_times(shape, request, timeout_s, keep)
+
+        return self._once("service_times", (shape, request), _TIMES, take)
+
+    def measure(self, trial: TrialSpec, judge: Decides | None = None) -> TrialOutcome:
+        """As `Bench.measure`."""
+
+        def take() -> TrialOutcome:
+            self._look_again()
+            return self._bench.measure(trial, judge)
+
+        return self._once("measure", trial, _OUTCOME, take)
+
+    def idle_cpu_share(self, shape: SessionShape, duration_s: float) -> float | Failed:
+        """As `Bench.idle_cpu_share`."""
+
+        def take() -> float | Failed:
+            self._look_again()
+            return self._bench.idle_cpu_share(shape, duration_s)
+
+        return self._once("idle", (shape, duration_s), _SHARE, take)
+
+    def _look(self) -> ModelInfo:
+        self._looked = True
+        return self._bench.inspect()
+
+    def _look_again(self) -> None:
+        """Have the bench load the model, where only an earlier run did: outputs are checked."""
+        if not self._looked:
+            self._look()
+
+    def _once(
+        self,
+        kind: str,
+        asked: object,
+        decoder: "msgspec.msgpack.Decoder[Known[T]]",
+        take: Callable[[], T],
+    ) -> T:
+        question = wire.encode_any((self._scope, kind, asked))
+        digest = hashlib.sha256(question).digest()
+        turn, self._turns[digest] = self._turns[digest], self._turns[digest] + 1
+        before = self._memory.recall(digest, turn)
+        if before is not None and (known := _read(decoder, before)) is not None:
+            self._credit(known)
+            return known.outcome
+        started_s, opening_s, compiled_s = self.now_s(), self.opening_s, self.compiled_s
+        outcome = take()
+        known = Known(
+            outcome=outcome,
+            seconds=self.now_s() - started_s,
+            opening_s=self.opening_s - opening_s,
+            compiled_s=self.compiled_s - compiled_s,
+            placements=self._bench.placements,
+        )
+        self._memory.keep(RecordRow(kind, digest, turn, question, _written(known)))
+        return outcome
+
+    def _credit(self, known: Known[T]) -> None:
+        before = self._recalled
+        self._recalled = Known(
+            outcome=None,
+            seconds=before.seconds + known.seconds,
+            opening_s=before.opening_s + known.opening_s,
+            compiled_s=before.compiled_s + known.compiled_s,
+            placements=known.placements or before.placements,
+        )
+
+
+def _written(known: Known[T]) -> bytes:
+    # Closed loops of a quick model run to megabytes, two thirds of which say nothing.
+    return zlib.compress(wire.encode_any(known), level=1)
+
+
+def _read(decoder: "msgspec.msgpack.Decoder[Known[T]]", outcome: bytes) -> Known[T] | None:
+    """None: it cannot be read, so it is measured again."""
+    try:
+        return decoder.decode(zlib.decompress(outcome))
+    except (zlib.error, msgspec.MsgspecError):
+        return None
+
+
+def _decoder_of(kind: type[T]) -> "msgspec.msgpack.Decoder[Known[T]]":
+    return msgspec.msgpack.Decoder(Known[kind])  # type: ignore[valid-type]  # known at run time

@@ -1,0 +1,247 @@
+"""One search in the store: what an earlier run of it measured, and all that this one does.
+
+The same question on the same model, machine and versions goes on where it stopped, or is answered
+at once if it was answered before. What is measured is kept before anybody is told of it.
+"""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+
+from autotune import config_file
+from autotune.config_file import TunedFile
+from autotune.errors import ConfigFileError, StoreError, UsageError
+from autotune.probes.owner import is_gone, this_process
+from autotune.spec import ModelSpec
+from autotune.stages.events import Observer, Said
+from autotune.stages.premises import Premises, asked_of, differences, premises_of
+from autotune.stages.question import Keeping, Question
+from autotune.store.database import RecordRow, SearchRow, Store, default_path
+
+
+class Memory:
+    """Keeps what is measured for one search, and tells what was. Without a store it forgets all.
+
+    Where the store fails, what could not be kept waits, is tried again with all that follows, and
+    a warning is given once.
+    """
+
+    def __init__(self, store: Store | None, observe: Observer) -> None:
+        """Know nothing yet."""
+        self.answer: TunedFile | None = None
+        """What the same search found before; None: it did not come to its end."""
+        self.started_at = _now()
+        """When the search began, be it in an earlier run: UTC, ISO 8601."""
+        self.model_sha256 = ""
+        self._store, self._observe = store, observe
+        self._search, self._row = 0, SearchRow("", "", "", "", "")
+        self._own: list[RecordRow] = []
+        self._failed = False
+
+    def look_up(self, question: Question) -> None:
+        """Find out what is known of a question, say so, and keep from now on what is measured.
+
+        Raises:
+            StoreError: the store cannot be read or written.
+        """
+        store, model = self._store, question.model
+        now, path = premises_of(model, question.on_gpu), os.path.abspath(model.path)
+        self.model_sha256 = now.model_sha256
+        if store is None:
+            return
+        asked = asked_of(question)
+        rows = [] if question.keeping.fresh else store.searches(asked)
+        known = _of_this_model(rows, now, path)
+        for search, row, changed in known:
+            if changed or (row.answer is None and not is_gone(row.owner)):
+                continue
+            if row.answer is not None and (answer := _answer(row.answer, store.path)) is not None:
+                self.answer = answer
+                text = f"answered from the store: measured on {row.started_at}, and nothing has "
+                self._say(f"{text}changed that matters; --fresh measures anew")
+                return
+            self._search, self._row = search, row._replace(owner=this_process(), answer=None)
+            self.started_at = row.started_at
+            store.update(search, self._row)
+            text = f"going on with the search of {row.started_at}: {store.count(search)} records "
+            self._say(f"{text}of it are used again; --fresh starts over")
+            return
+        if known and known[0][2]:
+            _, row, changed = known[0]
+            self._say(f"measuring anew: since {row.started_at}, {'; '.join(changed)}")
+        self.begin("search", asked, path, now)
+
+    def begin(self, command: str, asked: str, path: str, now: Premises) -> None:
+        """Keep from now on what is measured, for something that was not asked before."""
+        premises = msgspec.json.encode(now).decode()
+        self._row = SearchRow(
+            self.started_at, this_process(), asked, path, premises, command=command
+        )
+        self._write(self._begin)
+
+    def _begin(self, store: Store) -> None:
+        self._search = store.begin(self._row)
+
+    def recall(self, digest: bytes, turn: int) -> bytes | None:
+        """Return what came of a question when it was asked in this turn before; None: it was not.
+
+        A store that cannot be read any more knows nothing.
+        """
+        if self._store is None or not self._search:
+            return None
+        try:
+            return self._store.outcome(self._search, digest, turn)
+        except StoreError as error:
+            self._warn(error)
+            return None
+
+    def keep(self, row: RecordRow) -> None:
+        """Keep what was measured."""
+        self._own.append(row)
+        self._write(lambda store: store.keep(self._search, self._own[-1:]))
+
+    def keep_files(self, files: Sequence[str], model: ModelSpec, on_gpu: bool) -> None:
+        """Keep which other files the model consists of, as they are now."""
+        if self._store is not None and files:
+            premises = premises_of(model, on_gpu).with_files(files)
+            self._row = self._row._replace(premises=msgspec.json.encode(premises).decode())
+            self._write(lambda store: store.update(self._search, self._row))
+
+    def keep_answer(self, tuned: TunedFile) -> None:
+        """Keep what was found; an interrupted search goes on another time."""
+        if tuned.status != "interrupted":
+            self._row = self._row._replace(answer=config_file.to_json(tuned))
+            self._write(lambda store: store.update(self._search, self._row))
+
+    def close(self) -> None:
+        """Close the store."""
+        if self._store is not None:
+            self._store.close()
+
+    def _write(self, write: Callable[[Store], None]) -> None:
+        if self._store is None:
+            return
+        try:
+            if self._failed or not self._store.is_in_place():
+                self._start_over()
+            else:
+                write(self._store)
+        except StoreError:
+            try:
+                self._start_over()
+            except (StoreError, UsageError) as error:
+                self._warn(error)
+
+    def _start_over(self) -> None:
+        """Open the store again, and keep all that this run measured and its row."""
+        assert self._store is not None
+        self._store.close()
+        self._store = open_store(self._store.path, self._observe)
+        if (self._search, self._row.started_at) not in [
+            (search, row.started_at) for search, row in self._store.searches(self._row.asked)
+        ]:
+            self._search = self._store.begin(self._row)
+        self._store.keep(self._search, self._own)
+        self._store.update(self._search, self._row)
+        if self._failed:
+            self._failed = False
+            self._say("the store can be written again; nothing that was measured is missing in it")
+
+    def _warn(self, error: Exception) -> None:
+        if not self._failed:
+            self._failed = True
+            text = f"measurements cannot be kept for the time being: {error}"
+            self._observe(Said(text=text, warning=True))
+
+    def _say(self, text: str) -> None:
+        self._observe(Said(text=text))
+
+
+@contextmanager
+def remembering(question: Question, observe: Observer) -> Iterator[Memory]:
+    """Open the store for one search.
+
+    Raises:
+        UsageError: it was named and cannot be used, or is a newer autotune's.
+        StoreError: it cannot be read.
+    """
+    memory = Memory(_store_of(question.keeping, observe), observe)
+    try:
+        memory.look_up(question)
+        yield memory
+    finally:
+        memory.close()
+
+
+@contextmanager
+def recording(
+    command: str, asked: str, model: ModelSpec, keeping: Keeping, observe: Observer
+) -> Iterator[Memory]:
+    """Open the store for a measurement or a check, which are always made anew.
+
+    Raises:
+        UsageError: it was named and cannot be used, or is a newer autotune's.
+    """
+    memory = Memory(_store_of(keeping, observe), observe)
+    try:
+        memory.begin(command, asked, os.path.abspath(model.path), premises_of(model, True))
+        yield memory
+    finally:
+        memory.close()
+
+
+def open_store(path: Path, observe: Observer) -> Store:
+    """Open a store, and say so where a broken one was set aside.
+
+    Raises:
+        UsageError: a newer autotune made it, or it is something else.
+        StoreError: it cannot be opened.
+    """
+    store = Store(path)
+    if store.set_aside is not None:
+        text = f"{path} was broken: it is set aside as {store.set_aside.name}, and a new one begun"
+        observe(Said(text=text, warning=True))
+    return store
+
+
+def _store_of(keeping: Keeping, observe: Observer) -> Store | None:
+    path = keeping.store or default_path()
+    try:
+        return open_store(path, observe)
+    except StoreError as error:
+        if keeping.store is not None:
+            raise UsageError(f"--store {error}") from None
+        text = f"measurements are not kept, so a search that dies starts over: {error}: name "
+        observe(Said(text=f"{text}another place with --store", warning=True))
+        return None
+
+
+def _of_this_model(
+    rows: list[tuple[int, SearchRow]], now: Premises, path: str
+) -> list[tuple[int, SearchRow, list[str]]]:
+    """Return the searches of this model, wherever it lay, and what changed since each."""
+    found = []
+    for search, row in rows:
+        try:
+            before = msgspec.json.decode(row.premises, type=Premises)
+        except msgspec.ValidationError:
+            continue  # of an autotune that asked for others
+        if path == row.model or before.model_sha256 == now.model_sha256:
+            changed = differences(before, now.with_files(before.files))
+            found.append((search, row, changed))
+    return found
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _answer(text: str, where: Path) -> TunedFile | None:
+    try:
+        return config_file.parse(text.encode(), where)
+    except ConfigFileError:
+        return None  # of a version that is not known any more
