@@ -55,6 +55,7 @@ def run_autotune(name: str, shapes: Sequence[str], slo_ms: int) -> tuple[float, 
         SystemExit: the search failed.
     """
     command = [sys.executable, "-m", "autotune", "search", name, "--slo", f"{slo_ms}ms", "--json"]
+    command.append("--fresh")
     for shape in shapes:
         command += ["--shape", shape]
     with tempfile.TemporaryDirectory(prefix="autotune-") as folder:

@@ -86,7 +86,7 @@ def main(checks: int = 30, budget: str = "30s") -> None:
         plain = made_up(Path(folder) / "model.onnx", 1.0)
         heavy = made_up(Path(folder) / "heavier.onnx", 1.2)
         tuned = Path(folder) / "model.autotune.json"
-        search = command("search", str(plain), "--slo", "100ms", "-o", str(tuned))
+        search = command("search", str(plain), "--slo", "100ms", "--fresh", "-o", str(tuned))
         subprocess.run(search, check=True, capture_output=True)
         answers: dict[str, Counter[str]] = {kind: Counter() for kind in KINDS}
         ratios: dict[str, list[float]] = {kind: [] for kind in KINDS}

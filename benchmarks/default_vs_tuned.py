@@ -22,7 +22,7 @@ from autotune import tune
 from autotune.config_file import TunedFile
 from autotune.given import make_allowed
 from autotune.spec import RUNTIME_DEFAULT, Allowed, ServingConfig, Slo
-from autotune.stages.question import Question
+from autotune.stages.question import Keeping, Question
 from autotune.stats.paired import compare_latency
 from autotune.stats.percentiles import percentile
 from autotune.stats.summary import summarize
@@ -114,6 +114,7 @@ def search(served: Served, allowed: Allowed) -> TunedFile:
             seed=0,
             output=Path(folder) / "model.autotune.json",
             allowed=allowed,
+            keeping=Keeping(store=Path(folder) / "store.sqlite"),
         )
         return tune.search(question)
 

@@ -54,6 +54,12 @@ def as_json(capsys: pytest.CaptureFixture[str], code: int, *arguments: str) -> A
     return json.loads(printed(capsys, code, *arguments, "--json"))
 
 
+def in_words(capsys: pytest.CaptureFixture[str], found: Any) -> str:
+    """Return what is printed of an answer that was given as JSON."""
+    print_page(measurement_page(msgspec.convert(found, Measurement)))
+    return capsys.readouterr().out
+
+
 @pytest.mark.usefixtures("quiet")
 def test_a_met_slo_passes_with_its_evidence(mlp: Path, capsys: pytest.CaptureFixture[str]) -> None:
     text = printed(capsys, 0, str(mlp), *QUICK)
@@ -81,13 +87,13 @@ def test_a_missed_slo_fails_and_says_where_to_look(
     mlp: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     asked = (str(mlp), "--slo", "1us", "--load", "100", "--duration", "4s")
-    text = printed(capsys, 1, *asked)
+    found = as_json(capsys, 1, *asked)
+    text = in_words(capsys, found)
     assert re.search(
         r"^runtime default\nVALID\nFAIL  p99 > 0.001 ms at 99 % confidence", text, re.M
     )
     assert re.search(r"100\.0 %  over$", text, re.M)
     assert "-> look for a configuration that meets it: autotune search" in text
-    found = as_json(capsys, 1, *asked)
     assert found["sides"][0]["slo"]["answer"] == "FAIL"
     assert found["sides"][0]["seconds"] < 4
 
@@ -112,10 +118,11 @@ def test_too_little_evidence_is_undecided_and_says_how_much_is_needed(
     mlp: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     asked = (str(mlp), "--slo", "500ms", "--load", "20", "--duration", "1s")
-    text = " ".join(printed(capsys, 4, *asked).split())
+    found = as_json(capsys, 4, *asked)
+    text = " ".join(in_words(capsys, found).split())
     assert "UNDECIDED whether p99 <= 500 ms is not proven either way" in text
     assert "-> measure for about" in text
-    side = as_json(capsys, 4, *asked)["sides"][0]
+    side = found["sides"][0]
     assert side["validity"]["valid"]
     assert side["slo"]["answer"] == "UNDECIDED"
 
@@ -124,21 +131,23 @@ def test_a_disturbed_run_is_invalid_whatever_its_verdict(
     mlp: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(watch, "disturbed_because", lambda one, cores: ["9.0 % [stolen]"])
-    text = printed(capsys, 4, str(mlp), *QUICK, "--duration", "1.5s")
+    found = as_json(capsys, 4, str(mlp), *QUICK, "--duration", "1.5s")
+    text = in_words(capsys, found)
     assert re.search(r"^INVALID: .*9\.0 % \[stolen\]", text, re.M)
     assert "PASS" in text
     assert "`autotune doctor` says what disturbs" in " ".join(text.split())
-    side = as_json(capsys, 4, str(mlp), *QUICK, "--duration", "1.5s")["sides"][0]
+    side = found["sides"][0]
     assert not side["validity"]["valid"]
     assert side["slo"]["answer"] == "PASS"
 
 
 @pytest.mark.usefixtures("quiet")
 def test_two_configurations_are_compared_round_by_round(
-    mlp: Path, capsys: pytest.CaptureFixture[str]
+    mlp: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(single, "MIN_ROUND_S", 0.5)
     knobs = "intra-op-threads=1, max-batch-size=4, batch-timeout=2ms"
-    found = as_json(capsys, 0, str(mlp), *QUICK, "--duration", "14s", "--compare", knobs)
+    found = as_json(capsys, 0, str(mlp), *QUICK, "--duration", "7s", "--compare", knobs)
     first, second = found["sides"]
     assert (first["config"]["max_batch_size"], second["config"]["max_batch_size"]) == (1, 4)
     assert first["windows"] == second["windows"] == 6
@@ -146,8 +155,7 @@ def test_two_configurations_are_compared_round_by_round(
     assert second["summary"]["mean_batch_size"] > 1
     latency, *_, cpu = found["differences"]
     assert (latency["what"], cpu["what"]) == ("p90", "CPU time per request")
-    print_page(measurement_page(msgspec.convert(found, Measurement)))
-    text = capsys.readouterr().out
+    text = in_words(capsys, found)
     assert "1 x 1 thread over 1 x 1 thread, batch 4, wait 2 ms, 6 interleaved rounds:" in text
     assert re.search(r"^p90 +[0-9.]+ +[0-9.]+ to [0-9.]+ +[0-9.]+ +(differs|noise)$", text, re.M)
 

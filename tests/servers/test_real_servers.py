@@ -44,8 +44,8 @@ def python(server: str, tmp_path: Path) -> Iterator[Path]:
         return
     folder = tmp_path / "environment"
     venv.create(folder, with_pip=True)
-    install = [str(folder / "bin" / "pip"), "install", "-q", "-r", str(requirements)]
-    done = subprocess.run(install, capture_output=True, text=True)
+    install = [str(folder / "bin" / "pip"), "install", "-q", "--no-compile"]
+    done = subprocess.run([*install, "-r", str(requirements)], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     yield folder / "bin" / "python"
     shutil.rmtree(folder)  # some take more than a gigabyte
