@@ -51,7 +51,6 @@ def search(question: Question, observe: Observer = lambda event: None) -> TunedF
         UsageError: the output cannot be written, or shapes or inputs do not fit the model.
         ModelError: the model cannot be loaded or run.
         MeasureError: nothing could be measured.
-        StoreError: the store cannot be used.
         KeyboardInterrupt: interrupted before there was any answer.
     """
     if question.output is not None:

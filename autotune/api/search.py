@@ -103,7 +103,6 @@ def search(
         UsageError: an argument cannot be used, or does not fit the model.
         ModelError: there is no such model, or it cannot be run.
         MeasureError: nothing could be measured.
-        StoreError: the store cannot be used.
         KeyboardInterrupt: interrupted (Ctrl-C, or a notebook's stop button) before there was any
             answer. A later interrupt ends the search early, and the best so far is returned.
             Python interrupts its main thread alone; in another, `budget_s` ends the search.

@@ -43,32 +43,24 @@ class Memory:
         self._failed = False
 
     def look_up(self, question: Question) -> None:
-        """Find out what is known of a question, say so, and keep from now on what is measured.
-
-        Raises:
-            StoreError: the store cannot be read or written.
-        """
-        store, model = self._store, question.model
+        """Find out what is known of a question, say so, and keep from now on what is measured."""
+        model, asked = question.model, asked_of(question)
         now, path = premises_of(model, question.on_gpu), os.path.abspath(model.path)
         self.model_sha256 = now.model_sha256
-        if store is None:
-            return
-        asked = asked_of(question)
-        rows = [] if question.keeping.fresh else store.searches(asked)
-        known = _of_this_model(rows, now, path)
+        known = [] if question.keeping.fresh else self._known(asked, now, path)
         for search, row, changed in known:
             if changed or (row.answer is None and not is_gone(row.owner)):
                 continue
-            if row.answer is not None and (answer := _answer(row.answer, store.path)) is not None:
+            if row.answer is not None and (answer := _answer(row.answer)) is not None:
                 self.answer = answer
                 text = f"answered from the store: measured on {row.started_at}, and nothing has "
                 self._say(f"{text}changed that matters; --fresh measures anew")
                 return
             self._search, self._row = search, row._replace(owner=this_process(), answer=None)
             self.started_at = row.started_at
-            store.update(search, self._row)
-            text = f"going on with the search of {row.started_at}: {store.count(search)} records "
-            self._say(f"{text}of it are used again; --fresh starts over")
+            self._write(lambda store: store.update(self._search, self._row))
+            text = f"going on with the search of {row.started_at}, with all that it measured"
+            self._say(f"{text}; --fresh starts over")
             return
         if known and known[0][2]:
             _, row, changed = known[0]
@@ -122,6 +114,18 @@ class Memory:
         if self._store is not None:
             self._store.close()
 
+    def _known(
+        self, asked: str, now: Premises, path: str
+    ) -> list[tuple[int, SearchRow, list[str]]]:
+        """Return the searches for the same and what changed since each, the latest first."""
+        if self._store is None:
+            return []
+        try:
+            return _of_this_model(self._store.searches(asked), now, path)
+        except StoreError as error:
+            self._warn(error)
+            return []
+
     def _write(self, write: Callable[[Store], None]) -> None:
         if self._store is None:
             return
@@ -141,9 +145,7 @@ class Memory:
         assert self._store is not None
         self._store.close()
         self._store = open_store(self._store.path, self._observe)
-        if (self._search, self._row.started_at) not in [
-            (search, row.started_at) for search, row in self._store.searches(self._row.asked)
-        ]:
+        if not self._store.has(self._search, self._row):
             self._search = self._store.begin(self._row)
         self._store.keep(self._search, self._own)
         self._store.update(self._search, self._row)
@@ -167,7 +169,6 @@ def remembering(question: Question, observe: Observer) -> Iterator[Memory]:
 
     Raises:
         UsageError: it was named and cannot be used, or is a newer autotune's.
-        StoreError: it cannot be read.
     """
     memory = Memory(_store_of(question.keeping, observe), observe)
     try:
@@ -240,8 +241,8 @@ def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def _answer(text: str, where: Path) -> TunedFile | None:
+def _answer(text: str) -> TunedFile | None:
     try:
-        return config_file.parse(text.encode(), where)
+        return config_file.parse(text.encode(), Path("store"))
     except ConfigFileError:
         return None  # of a version that is not known any more

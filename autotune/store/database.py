@@ -132,6 +132,13 @@ class Store:
             ).fetchone()
         return None if row is None else bytes(row[0])
 
+    def has(self, search: int, row: SearchRow) -> bool:
+        """Whether the search of this number is that one."""
+        with self._refusals():
+            query = "SELECT count(*) FROM searches WHERE id = ? AND asked = ? AND started_at = ?"
+            found = self._connection.execute(query, (search, row.asked, row.started_at))
+            return bool(found.fetchone()[0])
+
     def count(self, search: int) -> int:
         """Return how many records a search has."""
         with self._refusals():

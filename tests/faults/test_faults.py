@@ -2,7 +2,7 @@
 
 import pytest
 from faults import children, kills, places, times
-from faults.__main__ import faults
+from faults.catalogue import faults
 from faults.tally import Tally, table
 
 FEW = 2
