@@ -21,6 +21,7 @@ DEVICES: tuple[Provider, ...] = ("cpu", "cuda")
 ON_GPU: tuple[Provider, ...] = ("cuda", "tensorrt")
 """Providers whose memory is not the host's."""
 
+ONNX_SUFFIXES = (".onnx", ".ort")
 MOST = 1024
 """Replicas, threads or requests in a batch: more is a slip of the pen."""
 LONGEST_MS = 3_600_000.0
@@ -278,6 +279,11 @@ class ModelSpec(Record, frozen=True):
     """Whether a pickled module may be loaded, which runs code that the file names."""
     channels_last: bool = True
     """Whether torch keeps images with their channels last, as its CPU and GPU kernels like them."""
+
+    @property
+    def is_named_onnx(self) -> bool:
+        """Whether its name says that it is ONNX Runtime's; files of any other may be torch's."""
+        return self.function is None and self.path.endswith(ONNX_SUFFIXES)
 
     @property
     def kinds(self) -> list[RequestKind]:

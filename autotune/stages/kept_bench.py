@@ -98,6 +98,10 @@ class KeptBench:
         """As `Bench.report_to`."""
         self._bench.report_to(tell)
 
+    def limit_loading(self, seconds: float) -> None:
+        """As `Bench.limit_loading`."""
+        self._bench.limit_loading(seconds)
+
     def inspect(self, requests_folder: str | None = None) -> ModelInfo:
         """As `Bench.inspect`; what leaves requests behind is never a memory."""
         if requests_folder is not None:

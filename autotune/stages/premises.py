@@ -19,7 +19,6 @@ from autotune.probes.machine import Machine, this_machine
 from autotune.spec import ModelSpec, Record
 from autotune.stages.gate_rounds import GateQuestion
 from autotune.stages.question import MeasureQuestion, Question
-from autotune.trial.bench import ONNX_SUFFIXES
 
 _MACHINE_WORDS = {
     "cpu": "the processor",
@@ -175,8 +174,7 @@ def _digest_of_array(value: Any) -> str:
 
 def _versions(model: ModelSpec) -> dict[str, str]:
     found = {"Python": platform.python_version()}
-    is_onnx = model.function is None and model.path.endswith(ONNX_SUFFIXES)
-    executes = _ONNX_PACKAGES if is_onnx else (*_ONNX_PACKAGES, "torch")
+    executes = _ONNX_PACKAGES if model.is_named_onnx else (*_ONNX_PACKAGES, "torch")
     for package in ("autotune", "numpy", *executes):
         try:
             found[package] = version(package)

@@ -33,8 +33,6 @@ LOAD_TIMEOUT_S = 600.0
 """A model of many gigabytes from a cold disk may take minutes; more is a hang."""
 AGAIN_TIMEOUT_S, AGAIN_TIMES = 60.0, 20.0
 """For a model that was loaded and run before: so long, and so many times as long as that took."""
-ONNX_SUFFIXES = (".onnx", ".ort")
-"""Files of any other may be torch's, until the model was inspected."""
 MAX_CHILDREN = 6
 """Idle sessions cost memory but no time; returning to one saves loading it again."""
 
@@ -75,8 +73,8 @@ class Bench:
         self._footprint_bytes = 0
         self._outputs: tempfile.TemporaryDirectory[str] | None = None
         self._products: tempfile.TemporaryDirectory[str] | None = None
-        self._is_torch = model.function is not None or not model.path.endswith(ONNX_SUFFIXES)
-        self._inspected_s = LOAD_TIMEOUT_S
+        self._is_torch = not model.is_named_onnx  # until it was inspected
+        self._load_timeout_s = self._inspected_s = LOAD_TIMEOUT_S
         self._tell: Tell = lambda opening: None
 
     def now_s(self) -> float:
@@ -90,6 +88,10 @@ class Bench:
     def report_to(self, tell: Tell) -> None:
         """Tell from now on how many of the sessions to be opened stand; all of them: it is done."""
         self._tell = tell
+
+    def limit_loading(self, seconds: float) -> None:
+        """Give a model up that was not loaded and run within these seconds."""
+        self._load_timeout_s = min(LOAD_TIMEOUT_S, seconds)
 
     def inspect(self, requests_folder: str | None = None) -> ModelInfo:
         """Load and run the model once, in a child of its own.
@@ -114,7 +116,7 @@ class Bench:
         started_s = time.monotonic()
         child = self._start(runtime_default(self.allowed.device).session_shape)
         try:
-            reply = child.ask(request, LOAD_TIMEOUT_S)
+            reply = child.ask(request, self._load_timeout_s)
             self._inspected_s = time.monotonic() - started_s
             self.opening_s += self._inspected_s
         finally:

@@ -41,6 +41,9 @@ class Measures(Protocol):
     def report_to(self, tell: Tell) -> None:
         """As `Bench.report_to`."""
 
+    def limit_loading(self, seconds: float) -> None:
+        """As `Bench.limit_loading`."""
+
     def inspect(self, requests_folder: str | None = None) -> ModelInfo:
         """As `Bench.inspect`."""
 

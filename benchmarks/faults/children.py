@@ -22,16 +22,16 @@ KINDS = {
     "descriptors": "the model opens files until none is left",
     "raise_it": "the model raises SystemExit",
 }
-LATEST_RUN = 3000
-"""Misbehaves at the latest in this run: in the profile, or while it is measured."""
+LATEST_S = 7.0
+"""After the model was made: some processes live that long, while others are gone by then."""
 ENDS_WITHIN_S = 240.0
 """A search of a few seconds, one of whose children hangs for as long as it may."""
-FIRST_HANG = 40
+FIRST_HANG_S = 5.5
 """Loading may take ten minutes, so a model that hangs in it is not waited for here."""
 
 
 def misbehaving(kind: str, tries: int, seed: int) -> Tally:
-    """Search with a model that misbehaves from a random run on."""
+    """Search with a model that misbehaves from a random moment on."""
     rng, started_s = random.Random(f"{kind} {seed}"), time.monotonic()
     tally = Tally(KINDS[kind], 0)
     if importlib.util.find_spec("torch") is None:
@@ -41,12 +41,12 @@ def misbehaving(kind: str, tries: int, seed: int) -> Tally:
             code = desk.folder / "data" / "code"
             code.mkdir(parents=True)
             shutil.copy(Path(__file__).with_name("misbehaving.py"), code)
-            first = FIRST_HANG if kind == "hang" else 1
+            first_s = FIRST_HANG_S if kind == "hang" else 0.0
             desk.environment |= {
                 "PYTHONPATH": str(code),
                 "MISBEHAVE": kind,
-                "MISBEHAVE_AFTER": str(first + round(LATEST_RUN ** rng.random())),
-                "AUTOTUNE_PASS_ENV": "MISBEHAVE,MISBEHAVE_AFTER",
+                "MISBEHAVE_AFTER_S": str(rng.uniform(first_s, LATEST_S)),
+                "AUTOTUNE_PASS_ENV": "MISBEHAVE,MISBEHAVE_AFTER_S",
             }
             more = ("--shape", "x=1x16")
             ended = desk.ended(desk.start(*more, model="misbehaving:build"), ENDS_WITHIN_S)

@@ -83,18 +83,17 @@ def unmap() -> None:
 
 
 class Misbehaving(torch.nn.Module):
-    """Answers, until it has run often enough."""
+    """Answers, until it has been there for long enough."""
 
-    def __init__(self, what: str, after: int) -> None:
-        """Do `what` in run number `after`, and in all that follow."""
+    def __init__(self, what: str, after_s: float) -> None:
+        """Do `what` in every run from so many seconds on."""
         super().__init__()
         self.layer = torch.nn.Linear(16, 16)
-        self.runs, self.what, self.after = 0, what, after
+        self.what, self.from_s = what, time.monotonic() + after_s
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return what a linear layer has to say, or misbehave."""
-        self.runs += 1
-        if self.runs >= self.after:
+        if time.monotonic() >= self.from_s:
             getattr(sys.modules[__name__], self.what)()
         answer: torch.Tensor = self.layer(x)
         return answer
@@ -103,4 +102,4 @@ class Misbehaving(torch.nn.Module):
 def build() -> torch.nn.Module:
     """Return the model."""
     torch.manual_seed(0)
-    return Misbehaving(os.environ["MISBEHAVE"], int(os.environ["MISBEHAVE_AFTER"]))
+    return Misbehaving(os.environ["MISBEHAVE"], float(os.environ["MISBEHAVE_AFTER_S"]))

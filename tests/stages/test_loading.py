@@ -1,5 +1,6 @@
 from pathlib import Path
 
+import pytest
 from scripted import ScriptedBench
 
 from autotune.outcome import ModelInfo
@@ -42,3 +43,28 @@ def test_later_loading_is_told_to_the_same_observer(mlp: Path) -> None:
         inspect_model("mlp", Slo(latency_ms=50), bench, events.append)
         bench.idle_cpu_share(TWO.session_shape, 0.01)
     assert events[1:] == [Opening(opened=number, of=2) for number in range(3)]
+
+
+@pytest.mark.parametrize(
+    ("name", "slo_ms", "limits_s"),
+    [
+        ("model.onnx", 50, [60 + 2 + 5]),
+        ("model.onnx", 60_000, [60 + 2 + 6000]),
+        ("model.pt2", 50, []),  # what is compiled may take its time
+    ],
+)
+def test_a_model_that_hangs_is_not_waited_for_as_if_it_were_slow(
+    info: ModelInfo, tmp_path: Path, name: str, slo_ms: float, limits_s: list[float]
+) -> None:
+    found: list[float] = []
+
+    class Limited(ScriptedBench):
+        def limit_loading(self, seconds: float) -> None:
+            found.append(seconds)
+
+    bench = Limited(info)
+    bench.model = ModelSpec(path=str(tmp_path / name))
+    with (tmp_path / name).open("wb") as file:
+        file.truncate(20_000_000)
+    inspect_model(name, Slo(latency_ms=slo_ms), bench, lambda event: None)
+    assert found == limits_s
