@@ -36,18 +36,19 @@ def full_store(tries: int, seed: int) -> Tally:
     """Have the disk of the store fill up in mid-search: the answer comes all the same."""
     rng, started_s = random.Random(seed), time.monotonic()
     tally = Tally("disk full at the store", 0)
-    for _ in range(tries):
-        with a_desk() as desk, _small_disk(desk.store.parent, rng.randrange(60, 900)) as is_small:
+    while tally.tries < tries:
+        with a_desk() as desk, _small_disk(desk.store.parent, rng.randrange(40, 300)) as is_small:
             if not is_small:
                 return tally._replace(note="not tried: no file system may be mounted")
             ended = desk.search()
             warned = "measurements cannot be kept" in ended.err or "are not kept" in ended.err
             tally += Tally(
                 "",
-                1,
+                int(warned),  # else it was large enough, and everything must be there
+                lost=0 if warned else max(0, ended.measured - desk.records()),
                 wrong=int(not desk.is_whole()),
                 leaked=desk.left_behind(),
-                unclear=int(not ended.is_clear or not warned or desk.answer() is None),
+                unclear=int(not ended.is_clear or desk.answer() is None),
             )
     return tally._replace(seconds=time.monotonic() - started_s)
 
