@@ -113,7 +113,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_an_unchanged_model_holds_and_a_heavier_one_under_its_name_does_not(
     promise: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    model, budget = tmp_path / "model.onnx", ("--budget", "9s", "--json")
+    model, budget = tmp_path / "model.onnx", ("--budget", "11s", "--json")
     assert run(["check", str(promise), str(model), *budget]) == 0
     held = json.loads(capsys.readouterr().out)
     assert held["answer"] == "holds"
@@ -131,7 +131,7 @@ def test_another_model_that_costs_the_same_is_stale_unless_that_is_only_worth_a_
     promise: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     model = two_layers(tmp_path / "model.onnx", 4096 - 32)
-    arguments = ["check", str(promise), str(model), "--budget", "9s"]
+    arguments = ["check", str(promise), str(model), "--budget", "11s"]
     assert run(arguments) == 5
     assert "Made for another model, machine or runtime" in capsys.readouterr().out
     assert run([*arguments, "--stale", "warn"]) == 0
