@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -94,6 +95,7 @@ class Misbehaving(torch.nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return what a linear layer has to say, or misbehave."""
         if time.monotonic() >= self.from_s:
+            Path(os.environ["MISBEHAVE_MARK"]).write_text(self.what)
             getattr(sys.modules[__name__], self.what)()
         answer: torch.Tensor = self.layer(x)
         return answer
@@ -102,4 +104,9 @@ class Misbehaving(torch.nn.Module):
 def build() -> torch.nn.Module:
     """Return the model."""
     torch.manual_seed(0)
-    return Misbehaving(os.environ["MISBEHAVE"], float(os.environ["MISBEHAVE_AFTER_S"]))
+    built = Path(os.environ["MISBEHAVE_MARK"] + ".built")
+    # A model that hangs in the first process is waited for ten minutes.
+    waits = os.environ["MISBEHAVE"] == "hang" and not built.exists()
+    built.touch()
+    after_s = 1e9 if waits else float(os.environ["MISBEHAVE_AFTER_S"])
+    return Misbehaving(os.environ["MISBEHAVE"], after_s)
