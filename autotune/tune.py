@@ -69,7 +69,7 @@ def search(question: Question, observe: Observer = lambda event: None) -> TunedF
 
 def _measured(question: Question, memory: Memory, observe: Observer) -> TunedFile:
     with Bench(question.model, question.allowed) as measuring:
-        bench = KeptBench(measuring, memory, question.on_gpu)
+        bench = KeptBench(measuring, memory)
         deadline = Deadline(question.budget_s or DEFAULT_BUDGET_S, bench.now_s)
         context = Context(question, bench, Journal(question.slo, deadline), deadline, observe)
         ground = survey(context)
@@ -95,13 +95,13 @@ def check(question: GateQuestion, observe: Observer = lambda event: None) -> Gat
         UsageError, ModelError: the model, its inputs or the budget cannot be used.
         MeasureError: a configuration fails.
     """
-    config, asked = question.entry.config, asked_to_check(question)
+    asked = asked_to_check(question)
     with (
         alone(question.keeping, observe),
         recording("check", asked, question.model, question.keeping, observe) as memory,
-        Bench(question.model, allowed_by([config])) as measuring,
+        Bench(question.model, allowed_by([question.entry.config])) as measuring,
     ):
-        bench = KeptBench(measuring, memory, config.on_gpu)
+        bench = KeptBench(measuring, memory)
         return judge_gate(question, measure_gate(question, bench, observe))
 
 
@@ -119,7 +119,7 @@ def measure(question: MeasureQuestion, observe: Observer = lambda event: None) -
         recording("measure", asked, question.model, question.keeping, observe) as memory,
         Bench(question.model, allowed_by(question.configs)) as measuring,
     ):
-        bench = KeptBench(measuring, memory, question.config.on_gpu)
+        bench = KeptBench(measuring, memory)
         info = inspect(question, bench, observe)
         if question.other is None:
             return weigh(question, info, [measure_alone(question, bench, observe)])

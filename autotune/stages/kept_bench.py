@@ -45,9 +45,9 @@ _SHARE = msgspec.msgpack.Decoder(Known[float | Failed])
 class KeptBench:
     """A bench in front of another, which it asks only for what is not known."""
 
-    def __init__(self, bench: Measures, memory: Memory, on_gpu: bool) -> None:
+    def __init__(self, bench: Measures, memory: Memory) -> None:
         """Keep in `memory` what `bench` measures."""
-        self._bench, self._memory, self._on_gpu = bench, memory, on_gpu
+        self._bench, self._memory = bench, memory
         self._turns: Counter[bytes] = Counter()
         self._recalled = Known(
             outcome=None, seconds=0.0, opening_s=0.0, compiled_s=0.0, placements=[]
@@ -107,7 +107,7 @@ class KeptBench:
         if requests_folder is not None:
             return self._bench.inspect(requests_folder)
         info = self._once("inspect", None, _INFO, self._look)
-        self._memory.keep_files(info.files, self.model, self._on_gpu)
+        self._memory.keep_files(info.files)
         return info
 
     def limit_memory(self, available_bytes: int | None, footprint_bytes: int) -> None:

@@ -6,7 +6,7 @@ at once if it was answered before. What is measured is kept before anybody is to
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -36,17 +36,22 @@ class Memory:
         """What the same search found before; None: it did not come to its end."""
         self.started_at = _now()
         """When the search began, be it in an earlier run: UTC, ISO 8601."""
-        self.model_sha256 = ""
         self._store, self._observe = store, observe
+        self._premises: Premises | None = None
         self._search, self._row = 0, SearchRow("", "", "", "", "")
         self._own: list[RecordRow] = []
         self._failed = False
+
+    @property
+    def model_sha256(self) -> str:
+        """Of the model's file, as it was looked up; read once, for it may be large."""
+        return "" if self._premises is None else self._premises.model_sha256
 
     def look_up(self, question: Question) -> None:
         """Find out what is known of a question, say so, and keep from now on what is measured."""
         model, asked = question.model, asked_of(question)
         now, path = premises_of(model, question.on_gpu), os.path.abspath(model.path)
-        self.model_sha256 = now.model_sha256
+        self._premises = now
         known = [] if question.keeping.fresh else self._known(asked, now, path)
         for search, row, changed in known:
             if changed or (row.answer is None and not is_gone(row.owner)):
@@ -69,7 +74,7 @@ class Memory:
 
     def begin(self, command: str, asked: str, path: str, now: Premises) -> None:
         """Keep from now on what is measured, for something that was not asked before."""
-        premises = msgspec.json.encode(now).decode()
+        self._premises, premises = now, msgspec.json.encode(now).decode()
         self._row = SearchRow(
             self.started_at, this_process(), asked, path, premises, command=command
         )
@@ -96,10 +101,10 @@ class Memory:
         self._own.append(row)
         self._write(lambda store: store.keep(self._search, self._own[-1:]))
 
-    def keep_files(self, files: Sequence[str], model: ModelSpec, on_gpu: bool) -> None:
+    def keep_files(self, files: Sequence[str]) -> None:
         """Keep which other files the model consists of, as they are now."""
-        if self._store is not None and files:
-            premises = premises_of(model, on_gpu).with_files(files)
+        if self._store is not None and self._premises is not None and files:
+            premises = self._premises.with_files(files)
             self._row = self._row._replace(premises=msgspec.json.encode(premises).decode())
             self._write(lambda store: store.update(self._search, self._row))
 
@@ -170,12 +175,9 @@ def remembering(question: Question, observe: Observer) -> Iterator[Memory]:
     Raises:
         UsageError: it was named and cannot be used, or is a newer autotune's.
     """
-    memory = Memory(_store_of(question.keeping, observe), observe)
-    try:
+    with closing(Memory(_store_of(question.keeping, observe), observe)) as memory:
         memory.look_up(question)
         yield memory
-    finally:
-        memory.close()
 
 
 @contextmanager
@@ -187,12 +189,9 @@ def recording(
     Raises:
         UsageError: it was named and cannot be used, or is a newer autotune's.
     """
-    memory = Memory(_store_of(keeping, observe), observe)
-    try:
+    with closing(Memory(_store_of(keeping, observe), observe)) as memory:
         memory.begin(command, asked, os.path.abspath(model.path), premises_of(model, True))
         yield memory
-    finally:
-        memory.close()
 
 
 def open_store(path: Path, observe: Observer) -> Store:
