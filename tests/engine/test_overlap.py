@@ -347,16 +347,15 @@ def test_no_answer_is_lost_or_given_twice_whatever_comes_when(data: st.DataObjec
         Overlapped(device, device.model(negate)) for _ in range(data.draw(st.integers(1, 2)))
     ]
     batch, timeout_s = data.draw(st.integers(1, 5)), data.draw(pauses_s)
+    between_s = data.draw(st.lists(pauses_s, max_size=25))
+    to_cancel = data.draw(st.sets(st.integers(0, 24)))
+    # No draw from here on: one may end the test, and would leave the threads behind.
     threads = start_replicas(replicas, source, batch, timeout_s)
     futures = []
-    for i, pause_s in enumerate(data.draw(st.lists(pauses_s, max_size=25))):
+    for i, pause_s in enumerate(between_s):
         time.sleep(pause_s)
         futures.append(source.submit(request(i)))
-    cancelled = {
-        i
-        for i in data.draw(st.sets(st.integers(0, 24)))
-        if i < len(futures) and futures[i].cancel()
-    }
+    cancelled = {i for i in to_cancel if i < len(futures) and futures[i].cancel()}
     source.close()
     join(threads)
     failed = 0
