@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from autotune.records import Failed, InputInfo, Transfer
 from autotune.spec import Form, Provider, Record, ReplicasAs
+from autotune.traits import ModelTraits
 
 Samples = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
@@ -211,3 +212,5 @@ class ModelInfo(Record, frozen=True, tag="model_info"):
     """Share of a run in which it holds the interpreter lock; None: not measured."""
     files: tuple[str, ...] = ()
     """Files that belong to the model beside the one named."""
+    traits: ModelTraits = ModelTraits()
+    """What it is like, as far as that was found out."""

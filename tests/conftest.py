@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 import pytest
+from kept_machine import keep_machine
 from onnx import TensorProto, helper, numpy_helper
 
 from autotune.outcome import ModelInfo
@@ -20,6 +21,7 @@ _RNG = np.random.default_rng(0)
 def as_before(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     """The command line takes the signals for itself; nobody's settings or store shall reach it."""
     monkeypatch.setenv("XDG_DATA_HOME", f"{tmp_path}-data")
+    keep_machine(Path(f"{tmp_path}-data"))
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     for name in [name for name in os.environ if name.startswith("AUTOTUNE_")]:
         monkeypatch.delenv(name)

@@ -29,6 +29,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from kept_machine import keep_machine
+
 LANGUAGES = {"console", "python", "output", "yaml", "toml", "json", "text"}
 QUICKER = {
     "search": "--budget 8s",
@@ -147,6 +149,7 @@ def run(command: list[str], folder: Path) -> Done:
     path = f"PATH={Path(sys.executable).parent}:/usr/local/bin:/usr/bin:/bin"
     # What other pages measured is not to be known here, and is not compared, so none waits.
     own = [f"XDG_DATA_HOME={folder}.data", "AUTOTUNE_ALLOW_SHARED=yes"]
+    keep_machine(Path(f"{folder}.data"))
     done = subprocess.run(
         ["/usr/bin/env", path, "COLUMNS=80", *own, *command],
         cwd=folder,

@@ -8,6 +8,7 @@ from autotune.diagnosis.examine import examine
 from autotune.diagnosis.finding import Finding, verdict
 from autotune.present.document import Document
 from autotune.present.findings import findings_page
+from autotune.stages.traits import kept_traits
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -45,4 +46,4 @@ def doctor() -> DoctorResult:
 
     print(autotune.doctor())
     """
-    return DoctorResult(examine())
+    return DoctorResult(examine(kept_traits()))

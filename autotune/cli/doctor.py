@@ -12,8 +12,9 @@ def doctor(
 ) -> int:
     """Say what about this machine will spoil measurements, and what to do about it."""
     from autotune.diagnosis.examine import examine
+    from autotune.stages.traits import kept_traits
 
-    findings = examine()
+    findings = examine(kept_traits())
     if json:
         from autotune.tabular import to_json
 

@@ -2,11 +2,16 @@
 
 from autotune.diagnosis import limits, load, processor
 from autotune.diagnosis.finding import Finding, worst_first
+from autotune.diagnosis.speed import speed
 from autotune.probes.cores import usable_cores, usable_cpus
+from autotune.traits import MachineTraits
 
 
-def examine() -> list[Finding]:
-    """Look at this machine for somewhat over a second; return the findings, worst first."""
+def examine(known: MachineTraits | None = None) -> list[Finding]:
+    """Look at this machine for somewhat over a second; return the findings, worst first.
+
+    How fast it is stands among them where that is known.
+    """
     cpus, cores = usable_cpus(), usable_cores()
     watched = load.watch()
     return worst_first(
@@ -26,5 +31,6 @@ def examine() -> list[Finding]:
             processor.clock(),
             limits.energy(),
             limits.network(),
+            *([] if known is None else [speed(known)]),
         ]
     )

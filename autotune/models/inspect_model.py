@@ -23,6 +23,7 @@ from autotune.models.lock_share import measure_lock_share
 from autotune.models.output_check import checkable, how_batch_differs, how_outputs_differ
 from autotune.models.sample_inputs import RequestMix, make_request_mix, type_name, uses_own
 from autotune.models.saved_outputs import save_outputs
+from autotune.models.traits import Effort, model_traits
 from autotune.models.worker import ReplicaDiedError
 from autotune.outcome import ModelInfo
 from autotune.probes.cores import usable_cores
@@ -57,7 +58,8 @@ def inspect_model(
     files = files_beside(spec)
     threads_before, memory_before = thread_count(), peak_memory_bytes()
     started_s = time.perf_counter()
-    loaded = open_replica(spec, runtime_default(allowed.device).session_shape)
+    shape = runtime_default(allowed.device).session_shape
+    loaded = open_replica(spec, shape)
     load_s = time.perf_counter() - started_s
     infer, inputs = loaded.infer, loaded.inputs
     mix = make_request_mix(inputs, spec, loaded.own)
@@ -77,6 +79,7 @@ def inspect_model(
     samples = mix.of_kind(max(range(len(mix.weights)), key=lambda kind: mix.weights[kind]))
     overhead = measure_overhead(samples, batchable)
     lock_share = _lock_share(spec, loaded, allowed, samples[0])
+    effort = Effort(load_s, run_s, footprint_bytes)
     return ModelInfo(
         inputs=inputs,
         outputs=loaded.outputs or _outputs(alone[0], mix.samples[0], batchable),
@@ -98,6 +101,7 @@ def inspect_model(
         start_s=runtime.import_s,
         lock_share=lock_share,
         files=tuple(files),
+        traits=model_traits(spec, loaded, shape, samples[0], effort),
     )
 
 

@@ -39,6 +39,8 @@ class Loaded(NamedTuple):
     """Whether its operators are told to run side by side (TorchScript's `fork`)."""
     nodes: dict[str, int] = {}  # noqa: RUF012 - nobody writes there
     """Nodes of the model's graph by who executes them; empty: not known."""
+    weight_bytes: dict[str, float] = {}  # noqa: RUF012 - nobody writes there
+    """Of a torch model by type; empty: not known."""
 
 
 def open_replica(spec: ModelSpec, shape: SessionShape, number: int = 0) -> Loaded:
@@ -65,7 +67,15 @@ def open_replica(spec: ModelSpec, shape: SessionShape, number: int = 0) -> Loade
     from autotune.models import torch_model
 
     model = torch_model.open_model(spec, kind, shape, number)
-    return Loaded(model.infer, model.inputs.infos, [], model.inputs.own, kind, model.forks)
+    return Loaded(
+        model.infer,
+        model.inputs.infos,
+        [],
+        model.inputs.own,
+        kind,
+        model.forks,
+        weight_bytes=model.weight_bytes,
+    )
 
 
 def files_beside(spec: ModelSpec) -> list[str]:

@@ -1,10 +1,9 @@
 """Which files an ONNX model keeps its tensors in beside itself, and whether it may.
 
-Read from the wire format of protobuf, field by field, and nothing else of the model: no message is
-built, so that no bomb in it can go off here. Numbers of fields: onnx.proto3.
+Read from the wire format of protobuf, and nothing else of the model is. Numbers of fields:
+onnx.proto3.
 """
 
-import contextlib
 import mmap
 import os
 import stat
@@ -12,8 +11,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from autotune.bounded_file import open_regular
 from autotune.errors import ModelError
+from autotune.models.onnx_wire import (
+    BYTES,
+    VARINT,
+    DamagedError,
+    Field,
+    TooIntricateError,
+    fields,
+    mapped,
+)
 from autotune.tabular import printable
 
 Message = Literal["model", "training", "graph", "function", "node", "attribute", "sparse", "tensor"]
@@ -42,18 +49,11 @@ _ELSEWHERE = 1
 _KEY, _VALUE = 1, 2
 """Of an entry of a tensor's `external_data`."""
 _LOCATION = b"location"
-_VARINT, _FIXED64, _BYTES, _START, _END, _FIXED32 = range(6)
-_LONGEST_VARINT = 10
 _MOST_FIELDS = 20_000_000
 """That are looked at: about as many seconds as millions."""
 _MOST_FILES = 10_000
-_LARGEST_MODEL = 1 << 40
 _SHOWN = 200
 """Bytes of a name."""
-
-
-class _DamagedError(Exception):
-    """The bytes are no protobuf."""
 
 
 class _Part(NamedTuple):
@@ -111,89 +111,40 @@ def _checked(path: Path, location: bytes, folders: set[str]) -> Path:
 def _locations(path: Path) -> Iterator[bytes]:
     """Yield the location of each tensor that is kept elsewhere."""
     try:
-        with open_regular(path, _LARGEST_MODEL) as file, contextlib.ExitStack() as stack:
-            if not os.fstat(file.fileno()).st_size:
-                return
-            data = stack.enter_context(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+        with mapped(path) as data:
             # Whoever keeps tensors elsewhere says so with this word.
-            if data.find(_LOCATION) >= 0 and data[4:8] != b"ORTM":
+            if isinstance(data.obj, mmap.mmap) and data.obj.find(_LOCATION) >= 0:
                 yield from _walk(data)
     except OSError as error:
         raise ModelError(f"{path}: cannot be read: {error.strerror}") from None
-    except _DamagedError:
+    except DamagedError:
         raise ModelError(f"{path}: is not an ONNX model, or is truncated") from None
-    except _TooIntricateError:
+    except TooIntricateError:
         raise ModelError(f"{path}: has too many parts to be looked through") from None
 
 
-class _TooIntricateError(Exception):
-    """Going on would take too long."""
-
-
-def _walk(data: mmap.mmap) -> Iterator[bytes]:
+def _walk(data: memoryview) -> Iterator[bytes]:
     stack, left = [_Part("model", 0, len(data))], _MOST_FIELDS
     while stack:
         part = stack.pop()
-        inner, elsewhere, entries = _INNER[part.kind], False, list[_Field]()
-        for field in _fields(data, part.start, part.end):
+        inner, elsewhere, entries = _INNER[part.kind], False, list[Field]()
+        for field in fields(data, part.start, part.end):
             left -= 1
             if left < 0:
-                raise _TooIntricateError
-            if field.number in inner and field.value is None:
+                raise TooIntricateError
+            if field.number in inner and field.kind == BYTES:
                 stack.append(_Part(inner[field.number], field.start, field.end))
             elif part.kind == "tensor" and field.number == _DATA_LOCATION:
-                elsewhere = field.value == _ELSEWHERE
+                elsewhere = field.kind == VARINT and field.value == _ELSEWHERE
             elif part.kind == "tensor" and field.number == _EXTERNAL_DATA:
                 entries.append(field)
         left -= len(entries)
         for entry in entries if elsewhere else ():
-            texts = {one.number: data[one.start : one.end] for one in _fields(data, *entry[1:3])}
+            texts = {
+                one.number: bytes(data[one.start : one.end])
+                for one in fields(data, entry.start, entry.end)
+            }
             if texts.get(_KEY) == _LOCATION:
                 yield texts.get(_VALUE, b"")
         if elsewhere and not entries:
             yield b""
-
-
-class _Field(NamedTuple):
-    number: int
-    start: int
-    end: int
-    value: int | None
-    """Of a number; None: it is a run of bytes."""
-
-
-def _fields(data: mmap.mmap, at: int, end: int) -> Iterator[_Field]:
-    """Yield the fields of a message, but for numbers of fixed size."""
-    while at < end:
-        tag, at = _varint(data, at, end)
-        number, kind = tag >> 3, tag & 7
-        if kind == _BYTES:
-            length, at = _varint(data, at, end)
-            if length > end - at:
-                raise _DamagedError
-            yield _Field(number, at, at + length, None)
-            at += length
-        elif kind == _VARINT:
-            value, after = _varint(data, at, end)
-            yield _Field(number, at, after, value)
-            at = after
-        elif kind in (_FIXED64, _FIXED32):
-            at += 8 if kind == _FIXED64 else 4
-            if at > end:
-                raise _DamagedError
-        elif kind not in (_START, _END):  # what stands in a group is looked at as if it did not
-            raise _DamagedError
-
-
-def _varint(data: mmap.mmap, at: int, end: int) -> tuple[int, int]:
-    """Return a number and where it ends."""
-    number = 0
-    for place in range(_LONGEST_VARINT):
-        if at >= end:
-            raise _DamagedError
-        byte = data[at]
-        at += 1
-        number |= (byte & 0x7F) << (7 * place)
-        if byte < 0x80:
-            return number, at
-    raise _DamagedError

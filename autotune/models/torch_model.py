@@ -35,6 +35,7 @@ class Replica(NamedTuple):
     infer: Infer
     inputs: Inputs
     forks: bool
+    weight_bytes: dict[str, float]
 
 
 class _Model(NamedTuple):
@@ -46,6 +47,8 @@ class _Model(NamedTuple):
     channels_last: bool = False
     casts: Mapping[str, torch.dtype] = MappingProxyType({})
     """Types that numpy does not have, by input."""
+    weight_bytes: Mapping[str, float] = MappingProxyType({})
+    """By type; empty: not known."""
 
 
 def open_model(spec: ModelSpec, kind: Kind, shape: SessionShape, number: int) -> Replica:
@@ -75,7 +78,7 @@ def open_model(spec: ModelSpec, kind: Kind, shape: SessionShape, number: int) ->
     except Exception as error:
         raise ModelError(f"{name}: {explain_torch(error) or shorten(str(error))}") from None
     infer = _as_infer(model, shape, device)
-    return Replica(infer, model.inputs, model.forks)
+    return Replica(infer, model.inputs, model.forks, dict(model.weight_bytes))
 
 
 def place_of(shape: SessionShape, number: int) -> torch.device:
@@ -125,9 +128,12 @@ def _open_program(spec: ModelSpec, shape: SessionShape, device: torch.device) ->
         forward = torch_forms.ahead_of_time(spec, shape, device, lambda: program)
         return _Model(_refusing(forward, inputs), inputs, casts=casts)
     module = program.module()
+    weight_bytes = _weight_bytes(module)
     channels_last = _channels_last(module, spec)
     forward = torch_forms.compiled(module) if shape.form == "compiled" else module
-    return _Model(forward, inputs, channels_last=channels_last, casts=casts)
+    return _Model(
+        forward, inputs, channels_last=channels_last, casts=casts, weight_bytes=weight_bytes
+    )
 
 
 def _open_function(spec: ModelSpec, shape: SessionShape, device: torch.device) -> _Model:
@@ -161,7 +167,8 @@ def _of_module(
         return _Model(_refusing(forward, inputs), inputs)
     channels_last = _channels_last(module, spec)
     forward = torch_forms.compiled(module) if shape.form == "compiled" else module
-    return _Model(forward, inputs, channels_last=channels_last)
+    weight_bytes = _weight_bytes(module)
+    return _Model(forward, inputs, channels_last=channels_last, weight_bytes=weight_bytes)
 
 
 def _open_script(spec: ModelSpec, shape: SessionShape, device: torch.device) -> _Model:
@@ -170,7 +177,10 @@ def _open_script(spec: ModelSpec, shape: SessionShape, device: torch.device) -> 
     inputs = torch_inputs.of_script(module, spec)
     forks = "prim::fork" in str(module.inlined_graph)
     channels_last = _channels_last(module, spec)
-    return _Model(module, inputs, forks=forks, channels_last=channels_last)
+    weight_bytes = _weight_bytes(module)
+    return _Model(
+        module, inputs, forks=forks, channels_last=channels_last, weight_bytes=weight_bytes
+    )
 
 
 def _open_package(spec: ModelSpec, shape: SessionShape, device: torch.device) -> _Model:
@@ -211,6 +221,15 @@ def _channels_last(module: torch.nn.Module, spec: ModelSpec) -> bool:
     _to: Any = module.to
     _to(memory_format=torch.channels_last)
     return True
+
+
+def _weight_bytes(module: torch.nn.Module) -> dict[str, float]:
+    """Return the bytes of a module's parameters and buffers by type: `float32`."""
+    sizes: dict[str, float] = {}
+    for weight in (*module.parameters(), *module.buffers()):
+        name = str(weight.dtype).removeprefix("torch.")
+        sizes[name] = sizes.get(name, 0.0) + weight.numel() * weight.element_size()
+    return sizes
 
 
 def _refusing(forward: Forward, inputs: Inputs) -> Forward:

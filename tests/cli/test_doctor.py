@@ -13,7 +13,7 @@ from autotune.present.findings import findings_page
 
 CHECKS = {
     "other load", "steal", "wake-ups", "quota", "throttling", "memory", "governor", "turbo",
-    "network", "core types", "smt", "numa", "hypervisor", "clock", "energy",
+    "network", "core types", "smt", "numa", "hypervisor", "clock", "energy", "speed",
 }  # fmt: skip
 
 

@@ -1,0 +1,1 @@
+"""What a first prediction starts from: models of many architectures."""
