@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from autotune.diagnosis.finding import Finding
+from autotune.drift.records import DriftReport
 from autotune.exports.deployment import Deployment, Exporter
 from autotune.frames import frame_of
 from autotune.present.planned import AnyPlan, plan_rows
@@ -70,12 +71,34 @@ FINDINGS: Columns = {"check": str, "level": str, "found": str, "remedy": str}
 CARRIED: Columns = {"server": str, "knob": str, "how": str, "by": str}
 PLAN: Columns = {"what": str, "is": str}
 EXPORTED: Columns = {"knob": str, "value": str, "how": str, "by": str}
+DRIFT: Columns = {
+    "load_rps": float,
+    **CONFIG,
+    "answer": str,
+    "requests": int,
+    "lost": int,
+    **{f"{name}{end}_ms": float for name in ("p50", "p95", "p99") for end in ("", "_low", "_high")},
+    "slo_attainment": float,
+}
 
 
 def measurement_frame(found: Measurement) -> "pd.DataFrame":
     """Return one row a configuration."""
     rows = [{**_asked(found.load_rps, found.slo), **_side(side)} for side in found.sides]
     return frame_of(complete(rows, MEASURED), MEASURED)
+
+
+def drift_frame(report: DriftReport) -> "pd.DataFrame":
+    """Return one row for each load of the policy."""
+    found = []
+    for level in report.levels:
+        row: Row = {"load_rps": level.load_rps, "answer": level.answer, **config_row(level.config)}
+        row |= {"requests": level.requests, "lost": level.lost}
+        row["slo_attainment"] = level.slo_attainment
+        for name, one in (("p50", level.p50), ("p95", level.p95), ("p99", level.p99)):
+            row |= {} if one is None else percentile_row(name, one)
+        found.append(row)
+    return frame_of(complete(found, DRIFT), DRIFT)
 
 
 def gate_frame(report: GateReport) -> "pd.DataFrame":

@@ -5,6 +5,7 @@ from enum import IntEnum
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
+    from autotune.drift.records import DriftAnswer
     from autotune.stages.gate import GateAnswer
     from autotune.stages.measurement import Measurement
 
@@ -41,10 +42,13 @@ EXIT_CODES = (
     Meaning(ExitCode.MISSED, ("measure",), "FAIL: the SLO is proven missed"),
     Meaning(ExitCode.MISSED, ("verify",), "the SLO is missed at a load that the file promises"),
     Meaning(ExitCode.MISSED, ("check",), "the SLO is missed"),
+    Meaning(ExitCode.MISSED, ("watch",), "the SLO is proven missed"),
     Meaning(ExitCode.MISSED, ("doctor",), "something will spoil measurements"),
     Meaning(ExitCode.MISTAKE, (), "a mistake in what was given; one line says which"),
     Meaning(ExitCode.DIFFERS, ("verify",), "a setting without effect, or other answers"),
     Meaning(ExitCode.DIFFERS, ("check",), "a regression against the file"),
+    Meaning(ExitCode.DIFFERS, ("watch",), "drifted: loads or latencies are proven to be others"),
+    Meaning(ExitCode.UNDECIDED, ("watch",), "too few requests to tell"),
     Meaning(ExitCode.UNDECIDED, ("measure", "check"), "undecided, or the numbers are INVALID"),
     Meaning(ExitCode.STALE, ("check",), "made for another model, machine or runtime"),
     Meaning(ExitCode.FAULT, (), "a fault of autotune itself; please report its traceback"),
@@ -64,6 +68,14 @@ CHECKED: "Mapping[GateAnswer, ExitCode]" = {
     "stale": ExitCode.STALE,
 }
 """What `check` ends with, by its answer."""
+
+WATCHED: "Mapping[DriftAnswer, ExitCode]" = {
+    "fits": ExitCode.ANSWERED,
+    "slo_missed": ExitCode.MISSED,
+    "drifted": ExitCode.DIFFERS,
+    "too_little": ExitCode.UNDECIDED,
+}
+"""Likewise `watch`."""
 
 
 def of_measurement(found: "Measurement") -> ExitCode:

@@ -12,6 +12,7 @@ from autotune.engine.counters import Counters
 from autotune.engine.errors import ReplicaGoneError
 from autotune.engine.replica import Infer, start_replicas
 from autotune.engine.source import MAX_QUEUED, LiveSource, Tensors
+from autotune.observed import Observed
 
 LOG = logging.getLogger("autotune.engine")
 
@@ -99,6 +100,15 @@ class LiveEngine:
         with self._lock:
             replaced = self._replaced
         return self._source.counters(replaced)
+
+    def observed(self) -> Observed:
+        """Return when the recent requests were submitted and how long they took, for `watch`.
+
+        Of the last 131,072 that were answered, that missed their deadline or that a full queue
+        rejected; the latter two have no answer, so an infinite latency. Those that failed or were
+        cancelled are left out: `counters` has them.
+        """
+        return self._source.observed()
 
     def close(self, timeout_s: float | None = None) -> None:
         """Refuse new requests, serve what is queued, and stop the replicas.

@@ -11,6 +11,7 @@ from itertools import chain, islice
 from typing import NamedTuple
 
 from autotune.engine.counters import Counters
+from autotune.engine.recent import RecentRequests
 from autotune.engine.requests import RecentTimes, Request, Signature, tried_again
 
 
@@ -35,6 +36,8 @@ class LiveQueue:
         self._executing: dict[int, list[Request]] = {}
         self._numbers = itertools.count(1)
         self._times = RecentTimes()
+        self.recent = RecentRequests()
+        """Those answered, and those dropped because they came or would have come too late."""
         self.rejected = 0
         self._submitted = self._answered = self._failed = self._expired = self._cancelled = 0
 
@@ -79,7 +82,7 @@ class LiveQueue:
             requests = self._in_time(self.retries.popleft(), late)
         else:
             requests = self._stackable(most, late)
-        self._expired += len(late)
+        self._expire(late)
         if not requests:
             return Taken(0, requests, late)
         number = next(self._numbers)
@@ -92,7 +95,10 @@ class LiveQueue:
         if requests is None:
             return False
         self._answered += len(requests)
-        self._times.add(len(requests), started_s, time.perf_counter())
+        ended_s, add = time.perf_counter(), self.recent.add
+        for one in requests:
+            add(one.submitted_s, ended_s - one.submitted_s)
+        self._times.add(len(requests), started_s, ended_s)
         return True
 
     def failed(self, number: int, error: Exception) -> list[Request]:
@@ -111,7 +117,7 @@ class LiveQueue:
         if late:
             self.waiting = deque(one for one in self.waiting if one.deadline_s >= now_s)
             late = [one for one in late if self._claimed(one)]
-            self._expired += len(late)
+            self._expire(late)
         return late
 
     def give_up(self) -> list[Request]:
@@ -137,6 +143,16 @@ class LiveQueue:
             rejected=self.rejected,
             replicas_replaced=replicas_replaced,
         )
+
+    def reject(self, submitted_s: float) -> None:
+        """Note that a request was refused, for the queue is full."""
+        self.rejected += 1
+        self.recent.add(submitted_s, math.inf)
+
+    def _expire(self, late: list[Request]) -> None:
+        self._expired += len(late)
+        for one in late:
+            self.recent.add(one.submitted_s, math.inf)
 
     def _stackable(self, most: int, late: list[Request]) -> list[Request]:
         """Take what waits; where some are not wanted or too late, others fill their places."""

@@ -18,7 +18,9 @@ import numpy.typing as npt
 from autotune.engine.counters import Counters
 from autotune.engine.errors import EngineClosedError, QueueFullError
 from autotune.engine.live_queue import LiveQueue
+from autotune.engine.recent import in_order
 from autotune.engine.requests import demand_inputs, expire, new_request, resolve
+from autotune.observed import Observed
 from autotune.outcome import Samples
 from autotune.request_log import RequestLog
 
@@ -227,7 +229,7 @@ class LiveSource:
             if self._closed:
                 raise EngineClosedError("the engine is closed")
             if len(queue.waiting) >= self._max_queued:
-                queue.rejected += 1
+                queue.reject(request.submitted_s)
                 raise QueueFullError(f"{self._max_queued} requests are queued, as many as may be")
             queue.append(request)
             self._changed.notify()
@@ -265,6 +267,12 @@ class LiveSource:
         """Return what became of the requests so far."""
         with self._lock:
             return self._queue.counters(replicas_replaced)
+
+    def observed(self) -> Observed:
+        """Return the recent requests that were answered or dropped, in order of arrival."""
+        with self._lock:
+            found = self._queue.recent.copied()
+        return in_order(*found)  # which takes longer, so without the lock
 
     def take(
         self, max_batch_size: int, batch_timeout_s: float, offer: Offer | None = None
