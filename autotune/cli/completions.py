@@ -24,6 +24,13 @@ def objectives() -> list[str]:
     return list(get_args(Objective))
 
 
+def strategies() -> list[str]:
+    """Return the searches that are installed."""
+    from autotune.strategy.plugins import names
+
+    return names()
+
+
 def execution_modes() -> list[str]:
     """Return the runtime's execution modes."""
     from autotune.spec import ExecutionMode

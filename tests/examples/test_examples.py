@@ -20,7 +20,15 @@ import autotune
 from autotune.cli.app import run
 from autotune.probes.cores import usable_cores
 
-NAMES = ("ci", "cpu-quota", "recorded-trace", "serve-fastapi", "torch-model")
+NAMES = (
+    "ci",
+    "cpu-quota",
+    "gym-agent",
+    "recorded-trace",
+    "serve-fastapi",
+    "strategy-plugin",
+    "torch-model",
+)
 REPOSITORY = ["pyproject.toml", "README.md", "LICENSE", "constraints.txt", "autotune"]
 
 
@@ -48,7 +56,8 @@ def test_a_readme_says_how_to_install_and_run(name: str) -> None:
         assert (ROOT / rest[rest.index("-r") + 1]).is_file()
     else:
         for package in rest:
-            assert package == "." or re.search(rf"^{package}==", pinned, re.M | re.I), package
+            own = package.startswith(".") and (ROOT / package / "pyproject.toml").is_file()
+            assert own or re.search(rf"^{package}==", pinned, re.M | re.I), package
     python, script = command.split()
     assert python == "python"
     assert (ROOT / script).is_file()
@@ -139,6 +148,19 @@ def test_a_torch_model_is_exported_tuned_and_answers_as_in_torch(
     for percentile in ("p50", "p95"):
         assert f"{percentile}, engine over torch: x" in done.stdout
     assert tuned_in(tmp_path).file.model.batchable
+
+
+@pytest.mark.slow
+def test_an_agent_learns_to_tune_on_paper(tmp_path: Path) -> None:
+    for library in ("gymnasium", "stable_baselines3"):
+        pytest.importorskip(library)
+    done = run_example("gym-agent", tmp_path)
+    assert done.returncode == 0, done.stderr
+    rows = re.findall(r"^ *\d+/s +([\d.]+) +([\d.]+) +([\d.]+) +([\d.]+)  ", done.stdout, re.M)
+    assert len(rows) == 3
+    for default_ms, learnt_ms, best_ms, reward in (map(float, row) for row in rows):
+        assert best_ms <= learnt_ms < max(1.5 * best_ms, 0.1 * default_ms)
+        assert 0 < reward < 32
 
 
 def dockerfile() -> list[tuple[str, str]]:
