@@ -3,11 +3,11 @@
 import msgspec
 import numpy as np
 import pytest
-from search.machines import cpu_paper
 from search.race import NO_ANSWER, Raced, Step, race
 from search.spaces import Clock, Places, on_paper
 from search.standings import until
 
+from autotune.paper.machines import cpu_paper
 from autotune.space.axes import make_axes
 from autotune.space.lattice import make_lattice
 from autotune.spec import ServingConfig

@@ -19,6 +19,7 @@ LIBRARIES = {
     "optuna-gp": ["optuna", "torch"],
     "smac": ["smac"],
     "kernel-tuner": ["kernel_tuner"],
+    "sb3-dqn": ["stable_baselines3"],
 }
 ASKS = {
     "random": 60,
@@ -28,6 +29,7 @@ ASKS = {
     "optuna-gp": 20,
     "smac": 35,
     "kernel-tuner": 45,
+    "sb3-dqn": 45,
     "lattice-search": 20,
 }
 BEST = (3, 1, 0, 2)
@@ -150,10 +152,11 @@ def test_the_climb_starts_as_model_analyzer_does() -> None:
     assert asked == [*values, (1, 1)]
 
 
-def test_kernel_tuners_thread_ends_with_the_rival() -> None:
-    pytest.importorskip("kernel_tuner")
+@pytest.mark.parametrize("which", ["kernel-tuner", "sb3-dqn"])
+def test_a_rivals_thread_ends_with_it(which: str) -> None:
+    pytest.importorskip(LIBRARIES[which][0])
     before = set(threading.enumerate())
-    rival = RIVALS["kernel-tuner"](lattice_of(5, 4), 0)
+    rival = RIVALS[which](lattice_of(5, 4), 0)
     search(rival, lambda place: 1.0 + sum(place), 3)
     (thread,) = set(threading.enumerate()) - before
     del rival

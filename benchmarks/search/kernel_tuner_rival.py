@@ -84,7 +84,7 @@ class KernelTunerRival(Remembering):
         """Build Kernel Tuner's search space; the strategy starts at the first ask."""
         super().__init__(lattice, seed)
         self._seam = Seam()
-        self._random = _Randomness(seed)
+        self._random = Randomness(seed)
         self._search: Callable[[], None] | None = _make_search(self.shape, self._seam)
         self._waiting: Place | None = None
         # Without a reference to the rival, or it would never be collected, nor its thread end.
@@ -109,14 +109,16 @@ class KernelTunerRival(Remembering):
         """The strategy is told when it runs on."""
 
 
-class _Randomness:
+class Randomness:
     """The state of the global generators, which Kernel Tuner draws from, as this rival left it."""
 
     def __init__(self, seed: int) -> None:
+        """Start from a seed."""
         self._state = random.Random(seed).getstate(), np.random.RandomState(seed).get_state()
 
     @contextmanager
     def in_place(self) -> Iterator[None]:
+        """Let the library draw, and nobody else notice."""
         before = random.getstate(), np.random.get_state()
         random.setstate(self._state[0])
         np.random.set_state(self._state[1])

@@ -25,12 +25,13 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 
+from autotune.learn.teaching import taught_latency
 from autotune.outcome import Samples
+from autotune.paper.machines import cpu_paper, gpu_paper
 from autotune.stages.goal import LOST_NOISE, MIN_NOISE
 from autotune.strategy.ablations import with_fixed_regions, without_prediction
-from autotune.strategy.protocol import Observation, Prediction, SearchSettings
+from autotune.strategy.protocol import Observation, Prediction, SearchSettings, over_limit
 from autotune.strategy.rrl import Rrl
-from search.machines import cpu_paper, gpu_paper
 from search.rivals import RIVALS
 from search.spaces import (
     WINDOW_S,
@@ -199,9 +200,18 @@ def _predictions(
     value = Prediction(np.log(foresight.predicted_s))
     if predictor is not None:
         value = Prediction(np.log(predictor.predicted_s), predictor.doubt)
+        if foresight.experience is not None:
+            taught = taught_latency(
+                foresight.experience,
+                space.loads_rps,
+                space.configs,
+                predictor.predicted_s,
+                predictor.service_doubt,
+            )
+            value = value._replace(taught=taught)
     if raced.strategy != "rrl-safe":
         return value, None
-    return value, value._replace(value=value.value - np.log(space.slo_s))
+    return value, over_limit(value, space.slo_s)
 
 
 def _observation(reading: Reading, space: Space, raced: Raced) -> Observation:

@@ -11,6 +11,7 @@ from search.optuna_rivals import OptunaGp, OptunaTpe
 from search.plain_rivals import Exhaustive, HillClimb, RandomSearch
 from search.public_search import PublicSearch
 from search.rival_base import Lattice, Place, Rival
+from search.sb3_rival import Sb3Rival
 from search.smac_rival import SmacRival
 
 __all__ = ["OUR_PUBLIC", "RIVALS", "Lattice", "Place", "Rival"]
@@ -25,6 +26,7 @@ RIVALS: dict[str, Callable[[Lattice, int], Rival]] = {
     "optuna-gp": OptunaGp,
     "smac": SmacRival,
     "kernel-tuner": KernelTunerRival,
+    "sb3-dqn": Sb3Rival,
     OUR_PUBLIC: PublicSearch,
 }
 """Makes each rival from a lattice and a seed."""

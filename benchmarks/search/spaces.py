@@ -11,21 +11,26 @@ import numpy as np
 
 from autotune import model_file
 from autotune.arrivals import Traffic
+from autotune.learn.experience import Experience
+from autotune.learn.places import Task
+from autotune.learn.teaching import taught_law
+from autotune.lesson import Lesson
 from autotune.outcome import Samples
-from autotune.predict.forecast import make_lanes
-from autotune.predict.predictor import Predictor
+from autotune.paper.machines import Paper, corner_s
+from autotune.predict.forecast import make_lanes, sustainable_rps
+from autotune.predict.predictor import Basis, Predictor
 from autotune.predict.service_law import Corner, fit_law
 from autotune.records import Failed
 from autotune.spec import ModelSpec, ServingConfig, SessionShape
 from autotune.stages.drive import Window, run_trial
 from autotune.stages.explore import CHILD_START_S
+from autotune.stages.lessons import seen_times
 from autotune.stages.profile import as_seen, refine_with
 from autotune.stages.survey import forecast_arrivals, make_basis
 from autotune.stats.judge import Judge
 from autotune.stats.percentiles import percentile
 from autotune.stats.service import ServiceState, busy_with_room, executions_of, service_states
 from autotune.trial.bench import MAX_CHILDREN, Bench
-from search.machines import Paper, corner_s
 from search.profiles import read_profiles
 from search.record import Recorded
 from search.table import OVERHEAD_S, OVERLOADED, Table, over_best
@@ -63,6 +68,8 @@ class Foresight(NamedTuple):
     profile_s: float
     warm: list[SessionShape]
     """The sessions that the profile leaves open."""
+    experience: Experience | None = None
+    """What lessons say of this search; None: there are none."""
 
 
 class Space(NamedTuple):
@@ -85,6 +92,8 @@ class Space(NamedTuple):
     """By seed."""
     load_s: float
     """Seconds to load one replica."""
+    about: Callable[[Foresight], Lesson] | None = None
+    """What a search has to teach but for its measurements; None: it is not told."""
 
 
 class Clock:
@@ -143,8 +152,13 @@ class Places:
         return int(self._order[at]) if found else None
 
 
-def on_paper(paper: Paper) -> Space:
-    """Return a machine on paper as a space; measurements err by `NOISE`."""
+def on_paper(paper: Paper, lessons: Sequence[Lesson] = ()) -> Space:
+    """Return a machine on paper as a space; measurements err by `NOISE`.
+
+    Args:
+        paper: the machine.
+        lessons: of searches that were made before.
+    """
 
     def measure(rng: np.random.Generator, load: int, point: int) -> Reading:
         true_s = paper.true_s[load, point]
@@ -162,7 +176,13 @@ def on_paper(paper: Paper) -> Space:
         warm = [paper.corners[-1].shape]
         if paper.basis is None:
             return Foresight(None, paper.predicted_s, spent_s, warm)
-        predictor, rng = Predictor(paper.basis), np.random.default_rng((seed, 3))
+        task = _task(paper, paper.basis)
+        experience = Experience(lessons, *paper.about, task) if lessons else None
+        basis = paper.basis
+        if experience is not None:
+            taught = taught_law(experience, basis.lanes, basis.shapes, paper.configs)
+            basis = basis._replace(taught=taught)
+        predictor, rng = Predictor(basis), np.random.default_rng((seed, 3))
         predictor.learn(as_seen(paper.corners, paper.configs))
 
         def measure(shape: SessionShape, batch_size: int) -> Corner | None:
@@ -175,7 +195,7 @@ def on_paper(paper: Paper) -> Space:
             return corner
 
         refine_with(measure, paper.configs, predictor)
-        return Foresight(predictor, predictor.predicted_s, spent_s, warm)
+        return Foresight(predictor, predictor.predicted_s, spent_s, warm, experience)
 
     return Space(
         name=paper.name,
@@ -189,7 +209,32 @@ def on_paper(paper: Paper) -> Space:
         measuring=lambda seed: partial(measure, np.random.default_rng((seed, 1))),
         foresee=foresee,
         load_s=paper.load_s,
+        about=partial(_about, paper),
     )
+
+
+def _about(paper: Paper, foresight: Foresight) -> Lesson:
+    """What a search on a machine on paper has to teach, but for its measurements."""
+    if paper.basis is None or foresight.predictor is None:
+        raise ValueError("too many points to learn from")
+    task = _task(paper, paper.basis)
+    return Lesson(
+        model=paper.about[0],
+        machine=paper.about[1],
+        default_threads=paper.default_threads,
+        slo=paper.slo,
+        base_s=task.base_s,
+        sustainable_rps=task.sustainable_rps,
+        times=seen_times(foresight.predictor, paper.configs),
+        latencies=[],
+    )
+
+
+def _task(paper: Paper, basis: Basis) -> Task:
+    sustained_rps = sustainable_rps(
+        basis.lanes, basis.law, paper.slo.latency_ms / 1e3, basis.quantile
+    )
+    return Task(paper.about[1].cores, paper.default_threads, basis.law.base_s, sustained_rps)
 
 
 def recorded(path: Path) -> Space:

@@ -17,9 +17,9 @@ A configuration whose streams do not fit the device's memory fails.             
 import numpy as np
 
 from autotune.outcome import Flags, Samples
+from autotune.paper.grid import Knobs
+from autotune.paper.ranges import Range
 from autotune.spec import Record
-from search.grid import Knobs
-from search.ranges import Range
 
 SHARPNESS = 2.87
 """p of (1), fitted together with floor and item to NVIDIA's four tables of ResNet-50's latency in

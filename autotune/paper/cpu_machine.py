@@ -25,9 +25,9 @@ parallel region, is added; without spinning they have to be woken as well.      
 import numpy as np
 
 from autotune.outcome import Flags, Samples
+from autotune.paper.grid import Knobs
+from autotune.paper.ranges import Range
 from autotune.spec import Record
-from search.grid import Knobs
-from search.ranges import Range
 
 NODE_BANDWIDTH = 120e9
 """Bytes/s of a socket of 32 cores: STREAM on two ThunderX2, 241 GB/s tuned ("235 GB/s, or about 120

@@ -21,8 +21,8 @@ from typing import NamedTuple
 import numpy as np
 
 from autotune.outcome import Flags, Samples
+from autotune.paper.grid import Grid, Indices, Knobs
 from autotune.predict.queue_simulation import Lanes, batch_seconds, table_sizes
-from search.grid import Grid, Indices, Knobs
 
 EXACT = 20_000
 """Configurations that are simulated at each load: all where there are no more than these."""

@@ -6,14 +6,14 @@ import msgspec
 import numpy as np
 import pytest
 from scipy.stats import spearmanr
-from search import cpu_machine, gpu_machine
-from search.cpu_machine import CpuMachine, ModelOnCpu
-from search.fleet import true_fleet
-from search.gpu_machine import GpuMachine, ModelOnGpu
-from search.grid import Configs, cpu_axes, fit_grid, gpu_axes, knobs_of, make_grid
-from search.machines import Paper, cpu_paper, gpu_paper
 
 from autotune.outcome import Samples
+from autotune.paper import cpu_machine, gpu_machine
+from autotune.paper.cpu_machine import CpuMachine, ModelOnCpu
+from autotune.paper.fleet import true_fleet
+from autotune.paper.gpu_machine import GpuMachine, ModelOnGpu
+from autotune.paper.grid import Configs, cpu_axes, fit_grid, gpu_axes, knobs_of, make_grid
+from autotune.paper.machines import Paper, cpu_paper, gpu_paper
 from autotune.space.axes import Axes
 from autotune.space.lattice import coordinates, make_lattice
 from autotune.spec import RUNTIME_DEFAULT, ServingConfig

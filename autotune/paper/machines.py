@@ -5,12 +5,9 @@ What is true of a configuration is simulated with autotune's own queues from the
 taken of the machine, a service law fitted and simulated, under other arrivals at the same rate.
 Nobody tells that law of nodes, shared cores, memory or saturation, other than what the profile's
 corners show. The engine around the model costs nothing here, and does not serialise replicas.
-
-    python -m search.machines cpu 100000 0      (from benchmarks/) shows one
 """
 
 import math
-import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import NamedTuple
@@ -19,18 +16,9 @@ import msgspec
 import numpy as np
 
 from autotune.outcome import ModelInfo, Samples
-from autotune.predict.forecast import forecast, make_lanes
-from autotune.predict.predictor import Basis
-from autotune.predict.queue_simulation import Lanes, simulate
-from autotune.predict.service_law import Corner, ServiceLaw, fit_law, take_corners
-from autotune.space.lattice import SESSION_AXES
-from autotune.spec import ServingConfig, SessionShape, Slo
-from autotune.stages.explore import CHILD_START_S
-from autotune.stages.profile import CORNER_MIN_RUNS, CORNER_S
-from autotune.stats.service import ServiceState
-from search import cpu_machine, gpu_machine
-from search.cpu_machine import CpuMachine
-from search.fleet import (
+from autotune.paper import cpu_machine, gpu_machine
+from autotune.paper.cpu_machine import CpuMachine, ModelOnCpu
+from autotune.paper.fleet import (
     EXACT,
     Estimate,
     Fleet,
@@ -42,8 +30,29 @@ from search.fleet import (
     share_over,
     true_fleet,
 )
-from search.gpu_machine import GpuMachine
-from search.grid import Configs, Grid, Indices, Knobs, cells, cpu_axes, fit_grid, gpu_axes, knobs_of
+from autotune.paper.gpu_machine import GpuMachine, ModelOnGpu
+from autotune.paper.grid import (
+    Configs,
+    Grid,
+    Indices,
+    Knobs,
+    cells,
+    cpu_axes,
+    fit_grid,
+    gpu_axes,
+    knobs_of,
+)
+from autotune.paper.traits import cpu_traits, gpu_traits
+from autotune.predict.forecast import forecast, make_lanes
+from autotune.predict.predictor import Basis
+from autotune.predict.queue_simulation import Lanes, simulate
+from autotune.predict.service_law import Corner, ServiceLaw, fit_law, take_corners
+from autotune.space.lattice import SESSION_AXES
+from autotune.spec import ServingConfig, SessionShape, Slo
+from autotune.stages.explore import CHILD_START_S
+from autotune.stages.profile import CORNER_MIN_RUNS, CORNER_S
+from autotune.stats.service import ServiceState
+from autotune.traits import MachineTraits, ModelTraits
 
 REQUESTS = 1000
 PERCENTILE = 95.0
@@ -95,6 +104,8 @@ class Paper(NamedTuple):
     """What profiling sessions shows: how many are busy with batches of which size."""
     load_s: float
     """Seconds to load one replica."""
+    about: tuple[ModelTraits, MachineTraits]
+    default_threads: int
 
 
 class _Machine(NamedTuple):
@@ -108,14 +119,22 @@ class _Machine(NamedTuple):
     default_threads: int
     load_s: float
     seed: int
+    about: tuple[ModelTraits, MachineTraits]
 
     def ratios(self, fullness: float) -> Samples:
         """Sorted ratios of executions to their median on a machine so full."""
         return self.jitter(fullness, JITTERS, self.seed)
 
 
-def cpu_paper(cores: int, points: int, seed: int, smt: bool = False, exact: int = EXACT) -> Paper:
-    """Return a server with a model drawn by `seed`, as a space of about this many points.
+def cpu_paper(
+    cores: int,
+    points: int,
+    seed: int,
+    smt: bool = False,
+    exact: int = EXACT,
+    model: ModelOnCpu | None = None,
+) -> Paper:
+    """Return a server with a model drawn by `seed`, or this one, as about this many points.
 
     Args:
         cores: of the server, 32 to a NUMA node.
@@ -125,7 +144,7 @@ def cpu_paper(cores: int, points: int, seed: int, smt: bool = False, exact: int 
         exact: most points simulated at each load; the rest is estimated (see `fleet`).
     """
     machine = CpuMachine(cores=cores, nodes=max(1, cores // NODE_CORES), smt=smt)
-    model = cpu_machine.draw_model(seed)
+    model = model or cpu_machine.draw_model(seed)
     slo_ms = _round(1e3 * SLO_RUNS * model.work_s)
     usable = machine.usable
     grid = fit_grid(partial(cpu_axes, usable, slo_ms), cores, points)
@@ -137,14 +156,15 @@ def cpu_paper(cores: int, points: int, seed: int, smt: bool = False, exact: int 
         default_threads=cores,
         load_s=model.load_s,
         seed=seed,
+        about=cpu_traits(machine, model),
     )
     name = f"{cores} cores{' with SMT' if smt else ''}, model {seed}, {len(grid.session):,} points"
     slo = Slo(latency_ms=slo_ms, percentile=PERCENTILE)
     return _paper(name, on, grid, slo, np.arange(len(grid.session)), exact)
 
 
-def gpu_paper(points: int, seed: int, exact: int = EXACT) -> Paper:
-    """Return a GPU with a model drawn by `seed`, as a space of about this many points.
+def gpu_paper(points: int, seed: int, exact: int = EXACT, model: ModelOnGpu | None = None) -> Paper:
+    """Return a GPU with a model drawn by `seed`, or this one, as about this many points.
 
     The profile is that of a host with `gpu_machine.HOST_CORES` processors, whose threads change
     nothing: what it shows are a batch of 1, one of 4, and that many streams at once.
@@ -154,7 +174,7 @@ def gpu_paper(points: int, seed: int, exact: int = EXACT) -> Paper:
         seed: of the model, its arrivals and its jitter.
         exact: most points simulated at each load; the rest is estimated (see `fleet`).
     """
-    machine, model = GpuMachine(), gpu_machine.draw_model(seed)
+    machine, model = GpuMachine(), model or gpu_machine.draw_model(seed)
     on = _Machine(
         law=partial(machine.service_s, model),
         fullness=machine.fullness,
@@ -163,6 +183,7 @@ def gpu_paper(points: int, seed: int, exact: int = EXACT) -> Paper:
         default_threads=1,
         load_s=model.load_s,
         seed=seed,
+        about=gpu_traits(model),
     )
     alone = knobs_of([ServingConfig()], default_threads=1)
     slo_ms = _round(1e3 * SLO_RUNS * float(on.law(alone, np.ones(1), np.ones(1))[0]))
@@ -217,6 +238,8 @@ def _paper(name: str, on: _Machine, grid: Grid, slo: Slo, works: Indices, exact:
         states=partial(seen.states, loads_rps),
         corner=partial(_corner, on),
         load_s=on.load_s,
+        about=on.about,
+        default_threads=on.default_threads,
     )
 
 
@@ -375,21 +398,3 @@ def _info(default_threads: int) -> ModelInfo:
 def _round(value: float) -> float:
     """Round to two digits."""
     return round(value, 1 - math.floor(math.log10(value)))
-
-
-def main() -> None:
-    """Show a paper's best configurations beside the predicted ones."""
-    kind, points, seed = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
-    paper = gpu_paper(points, seed) if kind == "gpu" else cpu_paper(64, points, seed)
-    print(f"{paper.name}; {paper.slo}; profile {paper.profile_s:.0f} s")
-    for load, load_rps in enumerate(paper.loads_rps):
-        true_s = paper.true_s[load]
-        best = int(np.nanargmin(true_s))
-        guess = int(np.argmin(paper.predicted_s[load]))
-        for word, point in (("best", best), ("predicted", guess), ("default", 0)):
-            config = paper.configs[point].describe()
-            print(f"{load_rps:>9,.0f}/s {word:<10}{1e3 * true_s[point]:>10,.2f} ms  {config}")
-
-
-if __name__ == "__main__":
-    main()
