@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from autotune.api.measure import MeasureResult, measure
     from autotune.api.search import search
     from autotune.api.verify import VerifyResult, verify
+    from autotune.api.watch import WatchResult, watch
     from autotune.embed import StaleWarning, Tuned, load
     from autotune.engine.errors import DeadlineExceededError, EngineClosedError, QueueFullError
     from autotune.errors import (
@@ -72,6 +73,7 @@ _HOMES = {
     "Tuned": "autotune.embed",
     "UsageError": "autotune.errors",
     "VerifyResult": "autotune.api.verify",
+    "WatchResult": "autotune.api.watch",
     "check": "autotune.api.check",
     "compare": "autotune.api.files",
     "doctor": "autotune.api.doctor",
@@ -85,6 +87,7 @@ _HOMES = {
     "schema": "autotune.api.files",
     "search": "autotune.api.search",
     "verify": "autotune.api.verify",
+    "watch": "autotune.api.watch",
 }
 
 __all__ = [
@@ -114,6 +117,7 @@ __all__ = [
     "Tuned",
     "UsageError",
     "VerifyResult",
+    "WatchResult",
     "check",
     "compare",
     "doctor",
@@ -127,6 +131,7 @@ __all__ = [
     "schema",
     "search",
     "verify",
+    "watch",
 ]
 
 

@@ -12,6 +12,7 @@ Format history:
         and of every point, when each trial ended, and how to repeat it
     6   what executes the model: providers, forms of a torch model, replicas as processes, GPUs; who
         executes which share of its nodes, compile time, and copies to and from a GPU
+    7   what others can learn from the search, what it learnt from others, and which strategy it was
 
 Older versions are read (`autotune/upgrade.py`): what they did not record is null.
 """
@@ -26,6 +27,7 @@ import msgspec
 from autotune.bounded_file import read_bytes
 from autotune.contradictions import at_odds
 from autotune.errors import ConfigFileError, UsageError, did_you_mean_file
+from autotune.lesson import Lesson
 from autotune.probes.machine import Machine
 from autotune.records import (
     Curve,
@@ -42,14 +44,14 @@ from autotune.tabular import printable
 from autotune.upgrade import upgrade
 from autotune.whole_file import write_whole
 
-SCHEMA_VERSION = 6
-SCHEMA_PATH = Path(__file__).parent / "schema" / "autotune-v6.schema.json"
+SCHEMA_VERSION = 7
+SCHEMA_PATH = Path(__file__).parent / "schema" / "autotune-v7.schema.json"
 MOST_BYTES = 64_000_000
 """Of a tuned file: some ten thousand trials, ten times as many as a search of a day makes."""
 
 Status = Literal["complete", "slo_not_met", "interrupted"]
 Phase = Literal["search", "confirm"]
-StopReason = Literal["settled", "budget", "trials", "interrupted"]
+StopReason = Literal["settled", "verified", "budget", "trials", "interrupted"]
 Evidence = Literal["confirmed", "measured", "predicted"]
 
 
@@ -143,6 +145,23 @@ class SearchInfo(Record, frozen=True):
     """Seconds spent on compiling the model; in no latency."""
     placements: list[Placement]
     """Of each execution provider that was tried."""
+    strategy: str
+    """Which search said what to measure."""
+    learnt: "Learnt | None"
+    """None: nothing was there to learn from, as in files before version 7."""
+
+
+class Learnt(Record, frozen=True):
+    """What the search had from others, and what of it proved right."""
+
+    searches: int
+    """From which it learnt."""
+    version_of: str | None
+    """When a model of the same graph, with other weights, was searched for; None: never."""
+    times_trust: float | None
+    """Chance, by what was measured, that service times err as was learnt; None: nothing was."""
+    latency_trust: float | None
+    """Likewise, that latency does."""
 
 
 class PredictionError(Record, frozen=True):
@@ -190,7 +209,7 @@ class TunedFile(Record, frozen=True):
     """The whole file."""
 
     format: Literal["autotune"]
-    schema_version: Literal[6]
+    schema_version: Literal[7]
     status: Status
     summary: str
     """What to deploy and what it gains, in a sentence or two."""
@@ -220,6 +239,8 @@ class TunedFile(Record, frozen=True):
     repeat: list[str] | None
     """Arguments of `autotune measure` that bring back model, requests, arrivals and SLO; None: they
     cannot be named."""
+    lesson: Lesson | None
+    """What other searches learn from this one; None: nothing, as before version 7."""
 
     def entry_for(self, load_rps: float) -> PolicyEntry | None:
         """Return the lowest entry that reaches the load; None: it is above all."""

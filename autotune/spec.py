@@ -29,7 +29,8 @@ LONGEST_MS = 3_600_000.0
 
 Count = Annotated[int, msgspec.Meta(ge=1, le=MOST)]
 Threads = Annotated[int, msgspec.Meta(ge=0, le=MOST)]
-PositiveMs = Annotated[float, msgspec.Meta(gt=0)]
+Positive = Annotated[float, msgspec.Meta(gt=0)]
+PositiveMs = Positive
 PositiveRps = Annotated[float, msgspec.Meta(gt=0, le=1e6)]
 
 

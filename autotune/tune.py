@@ -23,6 +23,7 @@ from autotune.stages.gate_rounds import GateQuestion, measure_gate
 from autotune.stages.goal import start
 from autotune.stages.journal import Journal
 from autotune.stages.kept_bench import KeptBench
+from autotune.stages.learning import recollect
 from autotune.stages.measurement import Measurement
 from autotune.stages.memory import Memory, recording, remembering
 from autotune.stages.premises import asked_to_check, asked_to_measure
@@ -71,7 +72,9 @@ def _measured(question: Question, memory: Memory, observe: Observer) -> TunedFil
     with Bench(question.model, question.allowed) as measuring:
         bench = KeptBench(measuring, memory)
         deadline = Deadline(question.budget_s or DEFAULT_BUDGET_S, bench.now_s)
-        context = Context(question, bench, Journal(question.slo, deadline), deadline, observe)
+        past = recollect(question, memory, observe)
+        journal = Journal(question.slo, deadline)
+        context = Context(question, bench, journal, deadline, observe, past)
         ground = survey(context)
         strategy = start(question, ground)
         stopped: StopReason

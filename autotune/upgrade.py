@@ -29,6 +29,8 @@ def upgrade(head: dict[str, Any], version: int) -> dict[str, Any]:
         head = _from_version_4(head)
     if version < 6:
         head = _from_version_5(head)
+    if version < 7:
+        head = _from_version_6(head)
     return head
 
 
@@ -89,3 +91,9 @@ def _from_version_5(head: dict[str, Any]) -> dict[str, Any]:
     model = head["model"] | {"function": None, "channels_last": True}
     changed = {"schema_version": 6, "lattice": lattice, "search": search, "model": model}
     return {**head, **changed, "machine": head["machine"] | {"gpus": []}}
+
+
+def _from_version_6(head: dict[str, Any]) -> dict[str, Any]:
+    """Return a version 6 file as version 7 has it: nothing was learnt from it, or by it."""
+    search = head["search"] | {"strategy": "rrl", "learnt": None}
+    return {**head, "schema_version": 7, "search": search, "lesson": None}

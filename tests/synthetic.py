@@ -29,6 +29,8 @@ from autotune.trial.bench import Bench
 from autotune.trial.wire import ClosedLoop
 
 CORES = 2
+SLOWER = 1.0
+"""Than it usually is."""
 POISSON = Poisson()
 INFO = ModelInfo(
     inputs=[],
@@ -67,7 +69,8 @@ class SyntheticBench(Bench):
         return times_of(seconds, float(seconds[0]))
 
     def service_s(self, threads: int, busy: int) -> float:
-        return {1: 0.010, 2: 0.006}[min(threads, 2)] * max(1.0, busy * threads / CORES)
+        crowd = max(1.0, busy * threads / CORES)
+        return SLOWER * {1: 0.010, 2: 0.006}[min(threads, 2)] * crowd
 
     def measure(self, trial: TrialSpec, judge: Decides | None = None) -> TrialOutcome:
         self.trials.append(trial)

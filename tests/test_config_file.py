@@ -15,7 +15,7 @@ from drawn import DRAWN
 from autotune import config_file
 from autotune.errors import ConfigFileError, UsageError
 
-GOLDEN = Path(__file__).parent / "golden" / "v6.autotune.json"
+GOLDEN = Path(__file__).parent / "golden" / "v7.autotune.json"
 
 
 def golden() -> dict[str, Any]:
@@ -34,7 +34,7 @@ def test_a_file_of_version_1_is_read_with_what_it_did_not_record_unknown() -> No
     assert low.measured.issue_lateness_ms is None
     assert low.measured.joules_per_request is None
     assert low.measured.disturbed == []
-    assert json.loads(config_file.to_json(old))["schema_version"] == 6
+    assert json.loads(config_file.to_json(old))["schema_version"] == 7
 
 
 def test_a_file_of_version_2_is_read_with_what_it_did_not_record_unknown() -> None:
@@ -112,6 +112,11 @@ def test_a_file_of_version_5_is_read_as_what_ran_on_the_cpu(tmp_path: Path) -> N
     assert (read.search.placements, read.machine.gpus, read.model.function) == ([], [], None)
 
 
+def test_a_file_of_version_6_has_nothing_to_teach() -> None:
+    read = config_file.read(GOLDEN.with_name("v6.autotune.json"))
+    assert (read.lesson, read.search.learnt, read.search.strategy) == (None, None, "rrl")
+
+
 def test_the_golden_file_fits_the_published_schema() -> None:
     jsonschema.validate(golden(), json.loads(config_file.SCHEMA_PATH.read_text()))
 
@@ -123,7 +128,7 @@ def test_the_published_schema_is_that_of_the_code() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"schema_version": 7}, "schema version 7"),
+        ({"schema_version": 8}, "schema version 8"),
         ({"schema_version": "6"}, "schema version '6'"),
         ({"schema_version": True}, "schema version True"),
         ({"format": "other"}, "is not a tuned file"),

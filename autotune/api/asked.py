@@ -2,11 +2,11 @@
 
 import os
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from numbers import Integral, Real
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast, get_args
+from typing import TYPE_CHECKING, TypeVar, cast
 
 import numpy.typing as npt
 from msgspec import structs
@@ -18,34 +18,24 @@ from autotune.errors import UsageError
 from autotune.given import (
     AS_USUAL,
     Loading,
-    check_config,
     check_day,
-    check_whole,
     make_allowed,
     make_model,
     make_slo,
     make_traffics,
 )
 from autotune.promise import arrivals_of, request_shapes
-from autotune.spec import (
-    LONGEST_MS,
-    Allowed,
-    ExecutionMode,
-    Form,
-    ModelSpec,
-    Provider,
-    ReplicasAs,
-    ServingConfig,
-    Slo,
-)
+from autotune.spec import Allowed, ModelSpec, Slo
 from autotune.stages.events import Observer
 from autotune.stages.question import Keeping
+from autotune.strategy import plugins
 from autotune.units import DTYPES, MAX_LOAD_RPS
 
 if TYPE_CHECKING:
     from autotune.arrivals import Traffic
     from autotune.patterns import Pattern
 
+T = TypeVar("T")
 PathLike = str | os.PathLike[str]
 """A path; of a model also `package:file` inside an installed package."""
 Shapes = Mapping[str, Sequence[int]]
@@ -58,13 +48,6 @@ Loads = float | Iterable[float]
 """One load in requests/s, or several."""
 Progress = bool | Observer
 """Whether to report on standard error, a line for each result; or what is called with events."""
-_WORDS = {
-    "execution_mode": get_args(ExecutionMode),
-    "replicas_as": get_args(ReplicasAs),
-    "form": get_args(Form),
-    "provider": get_args(Provider),
-}
-"""Of the knobs that are words."""
 
 
 def number(value: object, name: str) -> float:
@@ -99,6 +82,11 @@ def whole(value: object, name: str) -> int:
     if isinstance(value, bool) or not isinstance(value, Integral):
         raise UsageError(f"{name}={value!r} is not a whole number")
     return int(value)
+
+
+def or_none(check: Callable[[object, str], T], value: object, name: str) -> T | None:
+    """Return what a check makes of a value; None: nothing was given."""
+    return None if value is None else check(value, name)
 
 
 def share(value: object, name: str) -> float:
@@ -161,6 +149,15 @@ def path(value: object, name: str) -> str:
     if not isinstance(value, str | os.PathLike):
         raise UsageError(f"{name}={value!r} is not a path")
     return os.fsdecode(value)
+
+
+def file(value: object, name: str) -> Path:
+    """Return a path as one.
+
+    Raises:
+        UsageError: it is none.
+    """
+    return Path(path(value, name))
 
 
 def tuned_file(file: PathLike | Tuned) -> tuple[TunedFile, str]:
@@ -287,6 +284,17 @@ def keeping(store: object, fresh: object, allow_shared: object) -> Keeping:
     )
 
 
+def strategy(value: object) -> str:
+    """Return the name of a search.
+
+    Raises:
+        UsageError: it is none, or what an installed package brings by it cannot be used.
+    """
+    if not isinstance(value, str):
+        raise UsageError(f"strategy={value!r} is not a text like {plugins.BUILT_IN!r}")
+    return plugins.check(value)
+
+
 def whether(value: object, name: str) -> bool:
     """Return True or False.
 
@@ -347,42 +355,6 @@ def _shapes(shapes: object) -> dict[str, list[int]]:
         if not found[name] or min(found[name]) < 1:
             raise UsageError(f"{where}: every size must be at least 1")
     return found
-
-
-def config(base: ServingConfig | None, **knobs: Any) -> ServingConfig:
-    """Return a configuration with some knobs changed; None: as in the base.
-
-    Raises:
-        UsageError: a value is out of range, or knobs contradict each other.
-    """
-    if base is not None and not isinstance(base, ServingConfig):
-        raise UsageError(f"config={base!r} is not an autotune.ServingConfig")
-    given = {name: value for name, value in knobs.items() if value is not None}
-    made = structs.replace(base or ServingConfig(), **given)
-    for name, least in (
-        ("replicas", 1),
-        ("intra_op_threads", 0),
-        ("inter_op_threads", 1),
-        ("max_batch_size", 1),
-        ("devices", 1),
-    ):
-        value = getattr(made, name)
-        check_whole(whole(value, name), f"{name}={value!r}", least)
-    for name, words in _WORDS.items():
-        value = getattr(made, name)
-        if value not in words:
-            listed = ", ".join(map(repr, words))
-            what = f"neither {words[0]!r} nor {words[1]!r}" if len(words) == 2 else listed
-            raise UsageError(f"{name}={value!r} is {'' if len(words) == 2 else 'none of '}{what}")
-    for name in ("spinning", "overlap", "cuda_graphs"):
-        value = getattr(made, name)
-        if not isinstance(value, bool):
-            raise UsageError(f"{name}={value!r} is neither True nor False")
-    if not 0 <= number(made.batch_timeout_ms, "batch_timeout_ms") <= LONGEST_MS:
-        raise UsageError(
-            f"batch_timeout_ms={made.batch_timeout_ms!r} must be 0 or more, and up to an hour"
-        )
-    return check_config(made)
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from autotune import tune
-from autotune.api import asked
+from autotune.api import asked, knobs
 from autotune.api.asked import Input, PathLike, Progress, Shapes, Trace
 from autotune.api.dry_run import stop_if_dry
 from autotune.api.result import Result
@@ -154,7 +154,7 @@ def measure(
         MeasureError: a configuration fails, or changes the model's answers.
         KeyboardInterrupt: interrupted before there was a verdict.
     """
-    first = asked.config(
+    first = knobs.config(
         config,
         replicas=replicas,
         intra_op_threads=intra_op_threads,
@@ -226,7 +226,7 @@ def _traffic(load_rps: float | None, trace: Trace | None, arrivals: str | None) 
 
 def _other(compare: ServingConfig | str | None, first: ServingConfig) -> ServingConfig | None:
     if compare is None or isinstance(compare, ServingConfig):
-        return None if compare is None else asked.config(compare)
+        return None if compare is None else knobs.config(compare)
     if compare != "default":
         raise UsageError(f"compare={compare!r} is neither an autotune.ServingConfig nor 'default'")
     return first.default

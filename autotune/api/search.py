@@ -1,10 +1,9 @@
 """`autotune.search`: arguments -> Question -> tune.search -> Tuned."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 from autotune import tune
-from autotune.api import asked
+from autotune.api import asked, start
 from autotune.api.asked import Input, Loads, PathLike, Progress, Shapes, Trace
 from autotune.api.dry_run import stop_if_dry
 from autotune.embed import Tuned
@@ -26,6 +25,10 @@ def search(
     trace: Trace | None = None,
     objective: Objective = "latency",
     safe: float | None = None,
+    incumbent: PathLike | Tuned | None = None,
+    learn_from: PathLike | Sequence[PathLike] = (),
+    blank: bool = False,
+    strategy: str = "rrl",
     budget_s: float | None = None,
     trials: int | None = None,
     shapes: Shapes | None = None,
@@ -68,6 +71,13 @@ def search(
         objective: what to find: "latency" (lowest at each load), "capacity" (the highest load
             within the SLO), "cpu" or "cores" (least within the SLO).
         safe: try only what is predicted to miss the SLO with less than this chance, like 0.05.
+        incumbent: what serves now: a tuned file, or "default". It is measured first at each load,
+            and left only for what is likely to keep the SLO (with `safe`, 0.05 if not given).
+        learn_from: tuned files and stores to learn from, beside the searches of this store and
+            those that come with autotune.
+        blank: learn from `learn_from` alone.
+        strategy: what says which configuration is measured next: "rrl" (region-based reinforcement
+            learning), or the name of one that an installed package brings.
         budget_s: seconds for everything; None: 80, more for slow models, and what it takes to open
             sessions.
         trials: most measurements before the confirmation; None: as many as the time allows.
@@ -108,17 +118,11 @@ def search(
             Python interrupts its main thread alone; in another, `budget_s` ends the search.
     """
     asked_slo = asked.slo(slo_ms, percentile)
+    loading = asked.loading(dtypes, trust_pickle, channels_last)
     traffics, pattern = asked.traffics(asked.loads(loads_rps, "loads_rps"), trace, arrivals)
-    path = None if output is None else Path(asked.path(output, "output"))
+    allowed = asked.allowed(device, providers, forms)
     with (
-        asked.model(
-            model,
-            shapes,
-            input,
-            requests,
-            seed,
-            asked.loading(dtypes, trust_pickle, channels_last),
-        ) as spec,
+        asked.model(model, shapes, input, requests, seed, loading) as spec,
         asked.watching(progress) as observe,
     ):
         question = Question(
@@ -128,13 +132,15 @@ def search(
             traffics=traffics,
             pattern=pattern,
             objective=make_objective(objective),
-            max_risk=None if safe is None else asked.share(safe, "safe"),
-            budget_s=None if budget_s is None else asked.above_zero(budget_s, "budget_s"),
-            max_trials=check_trials(None if trials is None else asked.whole(trials, "trials")),
-            allowed=asked.allowed(device, providers, forms),
+            **start.beside(incumbent, safe, allowed.device),
+            strategy=asked.strategy(strategy),
+            budget_s=asked.or_none(asked.above_zero, budget_s, "budget_s"),
+            max_trials=check_trials(asked.or_none(asked.whole, trials, "trials")),
+            allowed=allowed,
             seed=spec.seed,
             keeping=asked.keeping(store, fresh, allow_shared),
-            output=path,
+            learning=start.learning(learn_from, blank),
+            output=asked.or_none(asked.file, output, "output"),
         )
         stop_if_dry(lambda: plan_search(question, observe))
-        return Tuned(tune.search(question, observe), path=path)
+        return Tuned(tune.search(question, observe), path=question.output)

@@ -27,6 +27,7 @@ from autotune.cli.schema import schema
 from autotune.cli.search import search
 from autotune.cli.show import show
 from autotune.cli.verify import verify
+from autotune.cli.watch import watch
 from autotune.errors import AutotuneError
 
 CANNOT_WRITE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
@@ -48,6 +49,7 @@ for panel, command, example in (
     (DEPLOY, export, "autotune export model.autotune.json --to triton"),
     (DEPLOY, verify, "autotune verify model.autotune.json --server litserve"),
     (DEPLOY, check, "autotune check model.autotune.json model.onnx --budget 60s"),
+    (DEPLOY, watch, "autotune watch model.autotune.json --observed latencies.csv"),
     (LOOK, show, "autotune show model.autotune.json"),
     (LOOK, compare, "autotune compare before.autotune.json after.autotune.json"),
     (LOOK, ls, "autotune ls"),

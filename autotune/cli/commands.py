@@ -15,7 +15,7 @@ from autotune.cli.settings import Given, Kinds
 from autotune.errors import AutotuneError, UsageError, did_you_mean
 
 HELP_OPTIONS = ("-h", "--help")
-ONCE = ("load", "loads", "compare", "to", "server", "input", "requests", "trace")
+ONCE = ("load", "loads", "compare", "to", "server", "input", "requests", "trace", "observed")
 """Options of which the last would win where a person may have meant both."""
 _USED = "autotune.settings"
 

@@ -16,6 +16,7 @@ from autotune.cli.flags import (
     verbosity_of,
 )
 from autotune.cli.options import (
+    MEASUREMENTS,
     OBJECTIVE,
     OUTPUT,
     TRAFFIC,
@@ -83,6 +84,40 @@ def search(
             rich_help_panel=OBJECTIVE,
         ),
     ] = None,
+    incumbent: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="A tuned file that serves now, or `default`: measured first, and left only where "
+            "the SLO is likely to be kept (see --safe). [default of --safe then: 5%]",
+            rich_help_panel=OBJECTIVE,
+        ),
+    ] = None,
+    learn_from: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FILE",
+            help="A tuned file or a store to learn from as well; may be repeated.",
+            rich_help_panel=MEASUREMENTS,
+        ),
+    ] = None,
+    blank: Annotated[
+        bool,
+        typer.Option(
+            "--blank",
+            help="Learn nothing from earlier searches, but for those of --learn-from.",
+            rich_help_panel=MEASUREMENTS,
+        ),
+    ] = False,
+    strategy: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="What says which configuration is measured next: rrl, or what an installed "
+            "package brings.",
+            autocompletion=completions.strategies,
+        ),
+    ] = "rrl",
     budget: Annotated[
         str | None,
         typer.Option(
@@ -129,12 +164,16 @@ def search(
     when the same is asked again; one that was answered is answered from what was measured then.
     """
     from autotune.stages.question import Keeping, Question
+    from autotune.stages.starting import make_incumbent, make_learning, risk_beside
+    from autotune.strategy import plugins
 
     verbosity = verbosity_of(verbose, quiet)
     asked_slo = parse_slo(slo, percentile)
     traffics, pattern = parse_traffics(load, loads, trace, arrivals)
     loading = Loading(trust_pickle=trust_pickle, channels_last=channels_last)
     spec = parse_model(model, shape, input, requests, seed, loading)
+    allowed = parse_allowed(device, providers, forms)
+    serving = make_incumbent(incumbent, allowed.device)
     question = Question(
         model=spec,
         name=model,
@@ -142,12 +181,15 @@ def search(
         traffics=traffics,
         pattern=pattern,
         objective=make_objective(objective),
-        max_risk=None if safe is None else parse_share(safe, "--safe"),
+        max_risk=risk_beside(None if safe is None else parse_share(safe, "--safe"), serving),
+        strategy=plugins.check(strategy),
         budget_s=parse_budget_s(budget) if budget is not None else None,
         max_trials=check_trials(trials),
-        allowed=parse_allowed(device, providers, forms),
+        allowed=allowed,
         seed=seed,
         keeping=Keeping(store=store, fresh=fresh, allow_shared=allow_shared),
+        learning=make_learning(learn_from or [], blank),
+        incumbent=serving,
         output=output or Path(f"{Path(spec.path).stem}.autotune.json"),
     )
     if dry_run:

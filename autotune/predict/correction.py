@@ -11,6 +11,14 @@ l, by which the law is as a whole worse than presumed, is the likeliest of a few
 Williams 2006, 2.30). A state (x, b, k) counts by its typical execution, with noise
 
     STATE_NOISE^2 + EXECUTION_NOISE^2 / executions                                           (2)
+
+Other searches may have taught that the law errs by e(x, b, u). Whether that holds here is not
+known: of the two hypotheses, that (1) is of mean e or of mean 0, each counts by
+
+    P(taught | seen) = P(seen | taught) / (P(seen | taught) + P(seen | blank))               (3)
+
+so that what was taught earns its weight by what is seen, and loses it (Hoeting et al. 1999,
+"Bayesian Model Averaging", 2).
 """
 
 from collections.abc import Sequence
@@ -19,15 +27,19 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 from scipy.spatial.distance import cdist
+from scipy.special import expit
 
 from autotune.outcome import Samples
 from autotune.predict.queue_simulation import Indices, Lanes, table_sizes
-from autotune.stats.gaussian import Gaussian
+from autotune.predict.taught import Taught
+from autotune.stats.gaussian import Gaussian, mixed
 
 SPEED, BATCH, CROWD = 0.20, 0.08, 0.10
 """Standard deviations of the law's errors: of other sessions, of batches, of crowding."""
 WORSE = (0.5, 1.0, 2.0, 4.0, 8.0)
 """Values of l."""
+TAUGHT_WORSE = (0.25, *WORSE)
+"""Likewise, of what was taught: that may be better than any law."""
 DOUBLINGS = 2.0
 """Of the batch, over which its own error is remembered."""
 STATE_NOISE, EXECUTION_NOISE = 0.03, 0.10
@@ -42,6 +54,8 @@ class States(NamedTuple):
     batch_size: Samples
     busy_share: Samples
     """Of the replicas beside one's own."""
+    taught: Samples | None = None
+    """e of (3); None: nothing was taught."""
 
 
 class Correction:
@@ -49,14 +63,42 @@ class Correction:
 
     def __init__(self, seen: States, log_ratio: Samples, executions: Samples) -> None:
         """Learn from states, each with its ratio to the law and how often it was seen."""
-        self._seen = seen
-        noise = np.diag(STATE_NOISE**2 + EXECUTION_NOISE**2 / executions)
-        kinship = _covariance(seen, seen)
-        candidates = [(Gaussian(one**2 * kinship + noise, log_ratio), one) for one in WORSE]
-        self._gaussian, self._worse = max(candidates, key=lambda one: one[0].log_evidence)
+        self._blank = _Hypothesis(seen, log_ratio, executions, WORSE)
+        self._taught: _Hypothesis | None = None
+        self.trust = 0.0
+        """(3)."""
+        if seen.taught is not None:
+            off = log_ratio - seen.taught
+            self._taught = _Hypothesis(seen, off, executions, TAUGHT_WORSE)
+            odds = self._taught.log_evidence - self._blank.log_evidence
+            self.trust = float(expit(odds))
 
     def at(self, states: States) -> tuple[Samples, Samples]:
         """Return the expected log ratio and its standard deviation."""
+        blank = self._blank.at(states)
+        if self._taught is None or states.taught is None:
+            return blank
+        mean, deviation = self._taught.at(states)
+        return mixed(blank, (mean + states.taught, deviation), self.trust)
+
+
+class _Hypothesis:
+    """The process (1) with the likeliest l."""
+
+    def __init__(
+        self, seen: States, off: Samples, executions: Samples, worse: Sequence[float]
+    ) -> None:
+        self._seen = seen
+        noise = np.diag(STATE_NOISE**2 + EXECUTION_NOISE**2 / executions)
+        kinship = _covariance(seen, seen)
+        candidates = [(Gaussian(one**2 * kinship + noise, off), one) for one in worse]
+        self._gaussian, self._worse = max(candidates, key=lambda one: one[0].log_evidence)
+
+    @property
+    def log_evidence(self) -> float:
+        return self._gaussian.log_evidence
+
+    def at(self, states: States) -> tuple[Samples, Samples]:
         scale = self._worse**2
         variance = scale * np.full(len(states.batch_size), SPEED**2 + BATCH**2 + CROWD**2)
         return self._gaussian.at(scale * _covariance(self._seen, states), variance)
@@ -78,7 +120,12 @@ def _covariance(left: States, right: States) -> Samples:
 
 
 def corrected(
-    lanes: Lanes, shapes: Indices, places: Samples, correction: Correction, anchor: int
+    lanes: Lanes,
+    shapes: Indices,
+    places: Samples,
+    correction: Correction,
+    anchor: int,
+    taught: Taught | None = None,
 ) -> Lanes:
     """Return the lanes as they are expected to be.
 
@@ -91,38 +138,57 @@ def corrected(
         places: coordinates of these sessions, shape (sessions, knobs).
         correction: what the law has wrong.
         anchor: about the largest batch that there is evidence of.
+        taught: what else is known of the law's errors.
     """
     sizes = np.minimum(table_sizes(2 ** (lanes.alone_s.shape[1] - 1)), anchor)
+    of, every_size = np.repeat(np.arange(len(places)), len(sizes)), np.tile(sizes, len(places))
     every = States(
-        np.repeat(places, len(sizes), axis=0),
-        np.tile(sizes, len(places)),
-        np.zeros(len(places) * len(sizes)),
+        places[of],
+        every_size,
+        np.zeros(len(of)),
+        None if taught is None else taught.at(of, every_size, 1.0),
     )
     ratio = np.exp(correction.at(every)[0]).reshape(len(places), len(sizes))
     largest = np.minimum(lanes.max_batch, anchor)
-    kinds, of = np.unique(np.stack([shapes, largest, lanes.replicas]), axis=1, return_inverse=True)
+    kinds, lane_of = np.unique(
+        np.stack([shapes, largest, lanes.replicas]), axis=1, return_inverse=True
+    )
     return lanes._replace(
         alone_s=np.maximum.accumulate(lanes.alone_s * ratio[shapes], axis=1),
-        crowding=lanes.crowding * _crowding_ratio(kinds, places, correction, lanes)[of.ravel()],
+        crowding=lanes.crowding
+        * _crowding_ratio(kinds, places, correction, lanes, taught)[lane_of.ravel()],
     )
 
 
 def _crowding_ratio(
-    kinds: Indices, places: Samples, correction: Correction, lanes: Lanes
+    kinds: Indices,
+    places: Samples,
+    correction: Correction,
+    lanes: Lanes,
+    taught: Taught | None,
 ) -> Samples:
     """By what factor crowding differs from the law's: rows of (sessions, batch, replicas)."""
     shape, batch, replicas = kinds
+
+    def expected(which: Indices, busy: int) -> Samples:
+        sizes = batch[which].astype(float)
+        share = (busy - 1) / np.maximum(replicas[which] - 1, 1)
+        told = None if taught is None else taught.at(shape[which], sizes, busy)
+        return correction.at(States(places[shape[which]], sizes, share, told))[0]
+
     ratio = np.ones((len(shape), lanes.crowding.shape[1]))
-    alone, _ = correction.at(States(places[shape], batch.astype(float), np.zeros(len(shape))))
+    alone = expected(np.arange(len(shape)), 1)
     for busy in range(2, ratio.shape[1]):
         having = np.flatnonzero(replicas >= busy)
-        share = (busy - 1) / (replicas[having] - 1)
-        states = States(places[shape[having]], batch[having].astype(float), share)
-        ratio[having, busy] = np.exp(correction.at(states)[0] - alone[having])
+        ratio[having, busy] = np.exp(expected(having, busy) - alone[having])
     return ratio
 
 
-def as_states(places: Sequence[Samples], batch_busy: Sequence[tuple[float, float]]) -> States:
+def as_states(
+    places: Sequence[Samples],
+    batch_busy: Sequence[tuple[float, float]],
+    taught: Samples | None = None,
+) -> States:
     """Return states from their parts."""
     sizes, shares = np.array(batch_busy, dtype=float).reshape(-1, 2).T
-    return States(np.array(places, dtype=float).reshape(len(sizes), -1), sizes, shares)
+    return States(np.array(places, dtype=float).reshape(len(sizes), -1), sizes, shares, taught)

@@ -12,6 +12,7 @@ from autotune.predict.forecast import QUANTILES, Forecast, forecast
 from autotune.predict.queue_simulation import Indices, Lanes, batch_seconds
 from autotune.predict.rest import ALONE, BESIDE
 from autotune.predict.service_law import ServiceLaw
+from autotune.predict.taught import Taught
 from autotune.stats.service import ServiceState
 
 NUDGE = 0.2
@@ -42,6 +43,8 @@ class Basis(NamedTuple):
     arrivals_s: Sequence[Samples]
     """At each load."""
     quantile: float
+    taught: Taught | None = None
+    """What other searches taught of the law's errors."""
 
 
 class Predictor:
@@ -50,12 +53,15 @@ class Predictor:
     Attributes:
         predicted_s: latency at the quantile, shape (loads, points).
         quantiles_s: latency at `QUANTILES`, shape (loads, points, quantiles).
+        trust: chance that what other searches taught of the law holds; None: nothing was taught,
+            or seen yet.
     """
 
     def __init__(self, basis: Basis) -> None:
         """Predict everything from the law alone."""
         self._basis = basis
         self._states: dict[tuple[int, int, int], _State] = {}
+        self.trust: float | None = None
         self._deviation = no_deviation(len(basis.shapes))
         shape = (len(basis.arrivals_s), len(basis.shapes))
         self.predicted_s, self._answer = np.empty(shape), np.empty(shape)
@@ -71,6 +77,11 @@ class Predictor:
         return self._basis.lanes
 
     @property
+    def law(self) -> ServiceLaw:
+        """The law that is corrected."""
+        return self._basis.law
+
+    @property
     def is_known(self) -> npt.NDArray[np.bool_]:
         """Which points need sessions that were seen, shape (points,)."""
         return np.isin(self._basis.shapes, [shape for shape, _, _ in self._states])
@@ -81,7 +92,26 @@ class Predictor:
 
         By what the law may have wrong, as latency answers to it, and by what is not in the law.
         """
-        return np.hypot(self._answer * self._deviation, UNMODELLED)
+        return np.hypot(self.service_doubt, UNMODELLED)
+
+    @property
+    def service_doubt(self) -> Samples:
+        """Standard deviation (log) by what the law may have wrong alone, shape (loads, points)."""
+        return np.asarray(self._answer * self._deviation)
+
+    def seen(self) -> list[tuple[int, ServiceState, float]]:
+        """Return what was seen of each state: the sessions' index, their own time, and the law's.
+
+        Both in seconds.
+        """
+        found = []
+        for (shape, size, busy), state in self._states.items():
+            lane = int(np.argmax(self._basis.shapes == shape))
+            own = ServiceState(size, busy, 0.0, state.executions)
+            law_s = _law_s(self._basis.lanes, lane, own)
+            own_s = law_s * float(np.exp(state.log_ratio))
+            found.append((shape, own._replace(median_s=own_s), law_s))
+        return found
 
     def foresee(self, points: Indices, arrivals_s: Samples) -> Forecast:
         """Predict some points under other arrivals, as corrected so far."""
@@ -99,17 +129,22 @@ class Predictor:
                 self._remember(lane, state)
         if not self._states:
             return
-        found = list(self._states.values())
+        basis, found = self._basis, list(self._states.values())
+        taught = None if basis.taught is None else basis.taught.at(*np.array([*self._states]).T)
         correction = Correction(
-            as_states([one.place for one in found], [(one.size, one.share) for one in found]),
+            as_states(
+                [one.place for one in found], [(one.size, one.share) for one in found], taught
+            ),
             np.array([one.log_ratio for one in found]),
             np.array([one.executions for one in found]),
         )
+        self.trust = None if taught is None else correction.trust
         largest = max(size for _, size, _ in self._states)
-        basis = self._basis
         anchor = max(4, 2 * largest)
-        self._lanes = corrected(basis.lanes, basis.shapes, basis.places, correction, anchor)
-        self._deviation = self._deviations(correction, basis.places[basis.shapes], largest)
+        self._lanes = corrected(
+            basis.lanes, basis.shapes, basis.places, correction, anchor, basis.taught
+        )
+        self._deviation = self._deviations(correction, largest)
         for load, row in enumerate(self.predicted_s):
             slower, faster = _moves(self._simulated[load], self._lanes)
             within = row <= WITHIN_REACH * row.min()
@@ -133,12 +168,14 @@ class Predictor:
         place = basis.places[shape]
         self._states[key] = _State(place, float(state.batch_size), share, ratio, count)
 
-    def _deviations(self, correction: Correction, places: Samples, largest: int) -> Samples:
+    def _deviations(self, correction: Correction, largest: int) -> Samples:
         """How far service times may still be off, of batches up to the largest seen."""
-        lanes = self._basis.lanes
+        basis, lanes = self._basis, self._basis.lanes
         sizes = np.sqrt(np.minimum(lanes.max_batch, largest).astype(float))
         shares = np.where(lanes.replicas > 1, 0.5, 0.0)
-        return correction.at(States(places, sizes, shares))[1]
+        busy = 1 + shares * (lanes.replicas - 1)
+        taught = None if basis.taught is None else basis.taught.at(basis.shapes, sizes, busy)
+        return correction.at(States(basis.places[basis.shapes], sizes, shares, taught))[1]
 
     def _simulate(self, load: int, points: Indices) -> None:
         basis = self._basis

@@ -40,11 +40,15 @@ _AS_NUMBER = (
 _AS_TEXT = (
     "arrivals",
     "trace",
+    "observed",
     "objective",
+    "strategy",
     "input",
     "requests",
     "output",
     "store",
+    "learn-from",
+    "incumbent",
     "execution-mode",
     "replicas-as",
     "form",
@@ -68,11 +72,12 @@ ARGUMENTS: dict[str, tuple[str, Callable[[str], str]]] = {
     **{name: (name, lambda value: f"{value.split(',')}") for name in ("forms", "providers")},
     "safe": ("safe", _share),
     "tolerance": ("tolerance", _share),
+    "false-alarms": ("false_alarms", _share),
     **{name: (name.replace("-", "_"), _number) for name in _AS_NUMBER},
     **{name: (name.replace("-", "_"), repr) for name in _AS_TEXT},
 }
 """What an option of the command line is called here, and how its value is written."""
-_ASKED = ("force", "trust-pickle", "fresh", "allow-shared")
+_ASKED = ("force", "trust-pickle", "fresh", "blank", "allow-shared")
 _SWITCHES = ("spinning", "channels-last", "overlap", "cuda-graphs")
 FLAGS = {
     **{name: f"{name.replace('-', '_')}=True" for name in (*_SWITCHES, *_ASKED)},

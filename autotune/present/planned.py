@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from autotune.present.document import BLANK, Column, Document, Line, Row, Table
 from autotune.servers.plan import VerifyPlan
 from autotune.stages.plan import GatePlan, MeasurePlan, PlannedModel, SearchPlan
+from autotune.strategy.plugins import BUILT_IN
 from autotune.units import format_duration, format_ms, format_rps
 
 AnyPlan = SearchPlan | MeasurePlan | GatePlan | VerifyPlan
@@ -43,11 +44,11 @@ def _search_rows(found: SearchPlan) -> list[Pair]:
         "cpu": "the least CPU time within the SLO",
         "cores": "the fewest cores within the SLO",
     }[found.objective]
-    safe = ""
+    safe, by = "", "" if found.strategy == BUILT_IN else f"; by the strategy {found.strategy}"
     if found.max_risk is not None:
         safe = f"; only what misses it with less than {100 * found.max_risk:g} % chance"
     return [
-        ("to find", f"{goal}; SLO {found.slo}{safe}"),
+        ("to find", f"{goal}; SLO {found.slo}{safe}{by}"),
         *_model_rows(found.model),
         ("configurations", _configurations(found)),
         *_left_out(found.left_out),

@@ -1,7 +1,7 @@
 """All configurations, as records for people and as coordinates for the search."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import product
 from typing import NamedTuple, get_args
 
@@ -24,6 +24,8 @@ from autotune.spec import (
 AXIS_NAMES = ("replicas", "intra_op", "inter_op", "spinning", "max_batch", "batch_timeout")
 SESSION_AXES = 4
 """The first of them: those that need other sessions."""
+BATCH_AXES = len(AXIS_NAMES) - SESSION_AXES
+FURTHER_AXES = ("replicas_as", "form", "provider", "devices", "overlap", "cuda_graphs")
 _FORMS: tuple[Form, ...] = get_args(Form)
 _PROVIDERS: tuple[Provider, ...] = get_args(Provider)
 
@@ -80,14 +82,30 @@ def make_lattice(
             continue
         variants = _batch_variants(shape_config, axes)
         configs.extend(config for config in variants if config not in (twin, default))
-    places = np.array([coordinates(config, default_threads) for config in configs])
-    further = np.array([_further(config) for config in configs])
-    further = further[:, np.ptp(further, axis=0) > 0]
+    places, names = placed(configs, default_threads)
     return Lattice(
         configs=tuple(configs),
-        coordinates=np.hstack([places[:, :SESSION_AXES], further, places[:, SESSION_AXES:]]),
+        coordinates=places,
         excluded=tuple(excluded),
-        session_axes=SESSION_AXES + further.shape[1],
+        session_axes=len(names) - BATCH_AXES,
+    )
+
+
+def placed(
+    configs: Sequence[ServingConfig], default_threads: int
+) -> tuple[Samples, tuple[str, ...]]:
+    """Place configurations in space.
+
+    Returns:
+        As `Lattice.coordinates`, shape (configs, axes), and the names of the axes.
+    """
+    places = np.array([coordinates(config, default_threads) for config in configs])
+    further = np.array([_further(config) for config in configs])
+    varied = np.ptp(further, axis=0) > 0
+    names = [name for name, varies in zip(FURTHER_AXES, varied, strict=True) if varies]
+    return (
+        np.hstack([places[:, :SESSION_AXES], further[:, varied], places[:, SESSION_AXES:]]),
+        (*AXIS_NAMES[:SESSION_AXES], *names, *AXIS_NAMES[SESSION_AXES:]),
     )
 
 

@@ -8,6 +8,7 @@ import msgspec
 from autotune.arrivals import Traffic
 from autotune.config_file import (
     Binding,
+    Learnt,
     ModelIdentity,
     PolicyEntry,
     SearchInfo,
@@ -24,13 +25,13 @@ from autotune.stages.evidence import all_finalists, curves, lattice_map, repeat_
 from autotune.stages.foresight import prediction_error
 from autotune.stages.front import pareto_front
 from autotune.stages.goal import cores_of
+from autotune.stages.lessons import lesson_of
 from autotune.stages.question import Question
 from autotune.stages.reference import reference_of
 from autotune.stages.sentence import meeting_from_below, summarize_policy
 from autotune.stages.survey import Ground, best_predicted
 from autotune.stats.summary import summarize
-from autotune.strategy.protocol import Strategy
-from autotune.strategy.rrl import Rrl
+from autotune.strategy.protocol import Search, Strategy
 from autotune.strategy.winner import Contender, Goal, choose, compare
 
 
@@ -42,14 +43,14 @@ class Ended(NamedTuple):
     model_sha256: str
 
 
-def answer(context: Context, ground: Ground, strategy: Rrl, ended: Ended) -> TunedFile:
+def answer(context: Context, ground: Ground, strategy: Search, ended: Ended) -> TunedFile:
     """Choose the winner at every load and write down all there is to know."""
     entries = [_entry(context, ground, strategy, load) for load in range(len(ground.traffics))]
     entries = [_with_binding(entry, entries, ground) for entry in entries]
     question, info = context.question, ground.info
     return TunedFile(
         format="autotune",
-        schema_version=6,
+        schema_version=7,
         status=_status(entries, context, ended),
         summary=summarize_policy(entries, question.slo),
         recommended=recommended(entries),
@@ -70,7 +71,7 @@ def answer(context: Context, ground: Ground, strategy: Rrl, ended: Ended) -> Tun
         machine=this_machine(with_gpus=ground.lattice.configs[0].on_gpu),
         runtime=info.runtime,
         autotune=version("autotune"),
-        search=_search_info(context, ground, ended, entries),
+        search=_search_info(context, ground, strategy, ended, entries),
         reference=reference_of(context.journal.cost_windows),
         front=pareto_front(context.journal.trials, lambda config: cores_of(config, ground)),
         trials=context.journal.trials,
@@ -78,6 +79,7 @@ def answer(context: Context, ground: Ground, strategy: Rrl, ended: Ended) -> Tun
         curves=curves(context, ground, recommended(entries)),
         lattice=lattice_map(context, ground, strategy),
         repeat=repeat_arguments(question),
+        lesson=lesson_of(context, ground),
     )
 
 
@@ -103,7 +105,11 @@ def _status(entries: list[PolicyEntry], context: Context, ended: Ended) -> Statu
 
 
 def _search_info(
-    context: Context, ground: Ground, ended: Ended, entries: list[PolicyEntry]
+    context: Context,
+    ground: Ground,
+    strategy: Search,
+    ended: Ended,
+    entries: list[PolicyEntry],
 ) -> SearchInfo:
     measured = [trial.measured for trial in context.journal.trials if trial.measured is not None]
     return SearchInfo(
@@ -122,6 +128,19 @@ def _search_info(
         prediction=prediction_error(context, ground, entries),
         compiled_s=context.bench.compiled_s,
         placements=context.bench.placements,
+        strategy=context.question.strategy,
+        learnt=_learnt(ground, strategy),
+    )
+
+
+def _learnt(ground: Ground, strategy: Search) -> Learnt | None:
+    if ground.experience is None:
+        return None
+    return Learnt(
+        searches=len(ground.experience.lessons),
+        version_of=None if ground.version is None else ground.version.search.started_at,
+        times_trust=ground.predictor.trust,
+        latency_trust=strategy.trust,
     )
 
 

@@ -17,8 +17,7 @@ from autotune.stages.survey import Ground, best_predicted
 from autotune.stats.judge import Decision, Judge
 from autotune.stats.paired import MIN_ROUNDS
 from autotune.stats.summary import summarize
-from autotune.strategy.protocol import Strategy
-from autotune.strategy.rrl import Rrl
+from autotune.strategy.protocol import Search, Strategy
 from autotune.units import format_rps
 
 ROUNDS = MIN_ROUNDS
@@ -66,7 +65,7 @@ def finalists(ground: Ground, strategy: Strategy, load: int) -> list[ServingConf
 
 
 def safe(
-    context: Context, ground: Ground, strategy: Rrl, load: int, field: list[ServingConfig]
+    context: Context, ground: Ground, strategy: Search, load: int, field: list[ServingConfig]
 ) -> list[ServingConfig]:
     """Return those of the field that may be measured: all, unless a risk is bounded.
 
@@ -85,7 +84,7 @@ def _side_by_side(config: ServingConfig, cores: int) -> bool:
     return config.replicas > 1 and (fits or config.on_gpu)
 
 
-def confirm(context: Context, ground: Ground, strategy: Rrl) -> None:
+def confirm(context: Context, ground: Ground, strategy: Search) -> None:
     """Measure the finalists of every load in interleaved rounds for what is left of the budget.
 
     A finalist that fails, or whose queue diverges, is not measured again.

@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 from autotune.stages.events import Observer
 from autotune.stages.journal import Journal
+from autotune.stages.learning import NO_PAST, Past
 from autotune.stages.question import Deadline, Question
 from autotune.trial.measures import Measures
 
@@ -16,3 +17,4 @@ class Context(NamedTuple):
     journal: Journal
     deadline: Deadline
     observe: Observer
+    past: Past = NO_PAST

@@ -12,7 +12,7 @@ from autotune.stages.drive import search_window_s
 from autotune.stages.question import Question
 from autotune.stages.survey import Ground, forecast_arrivals
 from autotune.stats.summary import summarize
-from autotune.strategy.rrl import Rrl
+from autotune.strategy.protocol import Search
 from autotune.units import format_shape
 
 SHARES = np.array([0, 1, 2, *range(5, 95, 5), 95, 96, 97, 98, 98.5, 99, 99.5, 99.8, 99.9]) / 100
@@ -24,7 +24,7 @@ MOST_POINTS = 2000
 """Of a larger lattice, only the measured points and those predicted to be fastest are kept."""
 
 
-def all_finalists(context: Context, ground: Ground, strategy: Rrl) -> list[Finalist]:
+def all_finalists(context: Context, ground: Ground, strategy: Search) -> list[Finalist]:
     """Return everything that was measured in interleaved rounds, by load, the default first."""
     found = []
     for load, traffic in enumerate(ground.traffics):
@@ -89,7 +89,7 @@ def curves(context: Context, ground: Ground, recommended: ServingConfig) -> list
     ]
 
 
-def lattice_map(context: Context, ground: Ground, strategy: Rrl) -> LatticeMap:
+def lattice_map(context: Context, ground: Ground, strategy: Search) -> LatticeMap:
     """Return what is predicted of each point now, and which measured point's region it lies in."""
     configs, predicted_s = ground.lattice.configs, ground.predicted_s
     number = {config: point for point, config in enumerate(configs)}

@@ -11,12 +11,12 @@ from autotune.stages.context import Context
 from autotune.stages.drive import Window, run_trial, search_window_s
 from autotune.stages.events import Standing, Started, Tried
 from autotune.stages.goal import expected, observed
+from autotune.stages.preset import preset_pairs, still_holds
 from autotune.stages.progress import doing
 from autotune.stages.survey import Ground
 from autotune.stats.judge import Decision, Judge
 from autotune.stats.service import busy_with_room, executions_of, service_states
-from autotune.strategy.protocol import Pair
-from autotune.strategy.rrl import Rrl
+from autotune.strategy.protocol import Pair, Search
 
 SEARCH_SHARE = 0.40
 """The search may spend this share of the budget; the rest confirms what it found."""
@@ -27,39 +27,53 @@ CHILD_START_S = 0.4
 """About what starting a process and importing the runtime takes."""
 
 
-def explore(context: Context, ground: Ground, strategy: Rrl) -> StopReason:
-    """Measure pairs as the strategy asks. Return why it stopped."""
+def explore(context: Context, ground: Ground, strategy: Search) -> StopReason:
+    """Measure what serves now or did for a former version, then pairs as the strategy asks.
+
+    Return why it stopped.
+    """
     question, deadline = context.question, context.deadline
     context.observe(Started(step="searching", ends_in_s=deadline.left_s))
     windows_s = [search_window_s(traffic, deadline.budget_s) for traffic in ground.traffics]
-    for count in range(question.max_trials or MOST_TRIALS):
-        pair = _next_pair(context, ground, strategy, windows_s, count)
-        if not isinstance(pair, Pair):
-            return pair
-        traffic, config = ground.traffics[pair.load], ground.lattice.configs[pair.point]
-        window = Window(windows_s[pair.load], (question.seed, 1, pair.load))
-        judge = Judge(question.slo, traffic.mean_rps, stop_when=STOP_WHEN)
-        repeats = context.journal.repeats()
-        context.observe(doing("search", traffic, config, window))
-        timed = run_trial(context.bench, config, traffic, window, judge, repeats)
-        predicted_s = float(ground.predicted_s[pair.load, pair.point])
-        result = context.journal.add("search", traffic, config, predicted_s * 1e3, timed)
-        learn(context, ground, strategy, pair)
-        strategy.tell(pair, observed(question, ground, pair, result))
-        standings = _standings(ground, strategy)
-        context.observe(
-            Tried(
-                phase="search",
-                load_rps=traffic.load_rps,
-                config=config,
-                predicted_ms=predicted_s * 1e3,
-                result=result,
-                best=standings[pair.load].best,
-                ends_in_s=deadline.left_s,
-                standings=standings,
-            )
-        )
+    preset = preset_pairs(question, ground)
+    for pair in preset:
+        _try(context, ground, strategy, pair, windows_s[pair.load])
+    if still_holds(context, ground, preset):
+        return "verified"
+    for count in range(len(preset), question.max_trials or MOST_TRIALS):
+        asked = _next_pair(context, ground, strategy, windows_s, count)
+        if not isinstance(asked, Pair):
+            return asked
+        _try(context, ground, strategy, asked, windows_s[asked.load])
     return "trials"
+
+
+def _try(context: Context, ground: Ground, strategy: Search, pair: Pair, window_s: float) -> None:
+    """Measure a pair, and learn from it."""
+    question = context.question
+    traffic, config = ground.traffics[pair.load], ground.lattice.configs[pair.point]
+    window = Window(window_s, (question.seed, 1, pair.load))
+    judge = Judge(question.slo, traffic.mean_rps, stop_when=STOP_WHEN)
+    repeats = context.journal.repeats()
+    context.observe(doing("search", traffic, config, window))
+    timed = run_trial(context.bench, config, traffic, window, judge, repeats)
+    predicted_s = float(ground.predicted_s[pair.load, pair.point])
+    result = context.journal.add("search", traffic, config, predicted_s * 1e3, timed)
+    learn(context, ground, strategy, pair)
+    strategy.tell(pair, observed(question, ground, pair, result))
+    standings = _standings(ground, strategy)
+    context.observe(
+        Tried(
+            phase="search",
+            load_rps=traffic.load_rps,
+            config=config,
+            predicted_ms=predicted_s * 1e3,
+            result=result,
+            best=standings[pair.load].best,
+            ends_in_s=context.deadline.left_s,
+            standings=standings,
+        )
+    )
 
 
 class _Step(Record, frozen=True):
@@ -71,7 +85,7 @@ class _Step(Record, frozen=True):
 
 
 def _next_pair(
-    context: Context, ground: Ground, strategy: Rrl, windows_s: list[float], count: int
+    context: Context, ground: Ground, strategy: Search, windows_s: list[float], count: int
 ) -> Pair | StopReason:
     """Return what is measured next, or why nothing is; as before, where a search goes on."""
     deadline, configs = context.deadline, ground.lattice.configs
@@ -93,7 +107,7 @@ def _next_pair(
     return Pair(step.load, configs.index(step.config))
 
 
-def _standings(ground: Ground, strategy: Rrl) -> tuple[Standing, ...]:
+def _standings(ground: Ground, strategy: Search) -> tuple[Standing, ...]:
     standings = []
     for load, doubt in enumerate(strategy.doubts()):
         points = strategy.best(load)
@@ -102,7 +116,7 @@ def _standings(ground: Ground, strategy: Rrl) -> tuple[Standing, ...]:
     return tuple(standings)
 
 
-def learn(context: Context, ground: Ground, strategy: Rrl, pair: Pair) -> None:
+def learn(context: Context, ground: Ground, strategy: Search, pair: Pair) -> None:
     """Correct the prediction by the executions of the run just made."""
     traffic, config = ground.traffics[pair.load], ground.lattice.configs[pair.point]
     runs = context.journal.runs("search", traffic, config)

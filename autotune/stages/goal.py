@@ -10,13 +10,24 @@ import math
 
 import numpy as np
 
+from autotune.learn.teaching import taught_latency
 from autotune.outcome import Samples
 from autotune.predict.forecast import cpu_s
 from autotune.records import Failed, Percentile, Summary
 from autotune.spec import ServingConfig
 from autotune.stages.question import Question
 from autotune.stages.survey import Ground
-from autotune.strategy.protocol import Observation, Pair, Prediction, SearchSettings
+from autotune.strategy.plugged import Plugged
+from autotune.strategy.plugins import BUILT_IN, find
+from autotune.strategy.protocol import (
+    Observation,
+    Pair,
+    Prediction,
+    Search,
+    SearchSettings,
+    Setting,
+    over_limit,
+)
 from autotune.strategy.rrl import Rrl
 
 LOST_NOISE = 0.3
@@ -29,22 +40,28 @@ CORES_DOUBT = 0.01
 """Cores are counted, not measured."""
 
 
-def start(question: Question, ground: Ground) -> Rrl:
-    """Return a search for the question's objective that goes by the prediction."""
+def start(question: Question, ground: Ground) -> Search:
+    """Return a search for the question's objective that goes by the prediction.
+
+    Raises:
+        UsageError: it is another package's, and cannot be made.
+    """
     loads = np.log2([traffic.load_rps for traffic in ground.traffics])
     settings = SearchSettings(max_risk=question.max_risk, seed=question.seed)
     value, excess = expected(question, ground)
-    return Rrl(ground.lattice.coordinates, loads, value, excess, settings)
+    setting = Setting(ground.lattice.coordinates, loads, value, excess, settings)
+    if question.strategy == BUILT_IN:
+        return Rrl(*setting)
+    return Plugged(find(question.strategy), setting)
 
 
 def expected(question: Question, ground: Ground) -> tuple[Prediction, Prediction | None]:
     """Return what is predicted of the objective and, where the SLO must be kept, of its excess."""
     predictor = ground.predictor
-    latency = Prediction(np.log(predictor.predicted_s), predictor.doubt)
+    latency = Prediction(np.log(predictor.predicted_s), predictor.doubt, taught(ground))
     if not must_keep_slo(question):
         return latency, None
-    slo_s = question.slo.latency_ms / 1e3
-    excess = Prediction(latency.value - math.log(slo_s), latency.deviation)
+    excess = over_limit(latency, question.slo.latency_ms / 1e3)
     if question.objective == "cpu":
         return Prediction(np.log(_cpu_s(ground)), CPU_DOUBT), excess
     if question.objective == "cores":
@@ -52,6 +69,16 @@ def expected(question: Question, ground: Ground) -> tuple[Prediction, Prediction
         shape = predictor.predicted_s.shape
         return Prediction(np.broadcast_to(row, shape), CORES_DOUBT), excess
     return latency, excess
+
+
+def taught(ground: Ground) -> Prediction | None:
+    """Return what latency is expected to be by what other searches teach; None: they do not."""
+    if ground.experience is None:
+        return None
+    loads_rps, predictor = [one.load_rps for one in ground.traffics], ground.predictor
+    predicted_s, doubt = predictor.predicted_s, predictor.service_doubt
+    configs = ground.lattice.configs
+    return taught_latency(ground.experience, loads_rps, configs, predicted_s, doubt)
 
 
 def must_keep_slo(question: Question) -> bool:
@@ -75,7 +102,7 @@ def observed(
         latency_s = max(predicted_s, result.largest_ms / 1e3)
     else:
         latency_s = objective.value_ms / 1e3
-        noise = max(MIN_NOISE, _standard_error(objective))
+        noise = max(MIN_NOISE, standard_error(objective))
     if not must_keep_slo(question):
         return Observation(math.log(latency_s), noise)
     excess = math.log(latency_s * 1e3 / question.slo.latency_ms)
@@ -102,7 +129,7 @@ def _cpu_s(ground: Ground) -> Samples:
     return cpu_s(ground.predictor.lanes, threads.clip(min=1), loads_rps)
 
 
-def _standard_error(objective: Percentile) -> float:
+def standard_error(objective: Percentile) -> float:
     """Standard error of the log of a percentile, from its 95 % interval or the known half."""
     value, low, high = objective.value_ms, objective.low_ms, objective.high_ms
     if value is None or low is None:

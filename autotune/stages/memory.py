@@ -9,8 +9,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
+from msgspec import structs
 
 from autotune import config_file
 from autotune.config_file import TunedFile
@@ -21,6 +23,13 @@ from autotune.stages.events import Observer, Said
 from autotune.stages.premises import Premises, asked_of, differences, premises_of
 from autotune.stages.question import Keeping, Question
 from autotune.store.database import RecordRow, SearchRow, Store, default_path
+
+
+class Version(NamedTuple):
+    """A search that was asked the same of another model, on this machine."""
+
+    search: int
+    tuned: TunedFile
 
 
 class Memory:
@@ -71,6 +80,37 @@ class Memory:
             _, row, changed = known[0]
             self._say(f"measuring anew: since {row.started_at}, {'; '.join(changed)}")
         self.begin("search", asked, path, now)
+
+    def answers(self) -> list[str]:
+        """Return the tuned files of all searches that came to their end, the latest first."""
+        if self._store is None:
+            return []
+        try:
+            return [row.answer for row in self._store.answered() if row.answer is not None]
+        except StoreError as error:
+            self._warn(error)
+            return []
+
+    def versions(self, question: Question) -> list["Version"]:
+        """Return what was found when the same was asked here of other models, the latest first."""
+        if self._store is None or self._premises is None:
+            return []
+        try:
+            rows = self._store.searches(asked_of(question))
+        except StoreError as error:
+            self._warn(error)
+            return []
+        return _of_other_models(rows, self._premises)
+
+    def recall_of(self, search: int, digest: bytes, turn: int) -> bytes | None:
+        """Return what came of a question in another search; None: it was not asked there."""
+        if self._store is None:
+            return None
+        try:
+            return self._store.outcome(search, digest, turn)
+        except StoreError as error:
+            self._warn(error)
+            return None
 
     def begin(self, command: str, asked: str, path: str, now: Premises) -> None:
         """Keep from now on what is measured, for something that was not asked before."""
@@ -233,6 +273,21 @@ def _of_this_model(
         if path == row.model or before.model_sha256 == now.model_sha256:
             changed = differences(before, now.with_files(before.files))
             found.append((search, row, changed))
+    return found
+
+
+def _of_other_models(rows: list[tuple[int, SearchRow]], now: Premises) -> list[Version]:
+    found = []
+    for search, row in rows:
+        if row.answer is None or (tuned := _answer(row.answer)) is None:
+            continue
+        try:
+            before = msgspec.json.decode(row.premises, type=Premises)
+        except msgspec.ValidationError:
+            continue
+        alike = structs.replace(before, model_sha256=now.model_sha256, files=now.files)
+        if before.model_sha256 != now.model_sha256 and not differences(alike, now):
+            found.append(Version(search, tuned))
     return found
 
 

@@ -57,6 +57,8 @@ class SearchPlan(Record, frozen=True):
     slo: Slo
     objective: Objective
     max_risk: float | None
+    strategy: str
+    """The search that would say what is measured, by name."""
     arrivals: str
     cores: int
     configurations: int
@@ -148,6 +150,7 @@ def plan_search(question: Question, observe: Observer = lambda event: None) -> S
         slo=question.slo,
         objective=question.objective,
         max_risk=question.max_risk,
+        strategy=question.strategy,
         arrivals=question.pattern.describe(),
         cores=site.cores,
         configurations=len(site.lattice.configs),

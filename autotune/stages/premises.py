@@ -19,6 +19,7 @@ from autotune.probes.machine import Machine, this_machine
 from autotune.spec import ModelSpec, Record
 from autotune.stages.gate_rounds import GateQuestion
 from autotune.stages.question import MeasureQuestion, Question
+from autotune.strategy.plugins import BUILT_IN, origin
 
 _MACHINE_WORDS = {
     "cpu": "the processor",
@@ -91,7 +92,12 @@ def asked_of(question: Question) -> str:
     """Return as JSON what a search is asked, whatever the files are called.
 
     Not in it: name and place of the model, the file to write, and where measurements are kept.
+    A strategy is, unless it is the built-in one, with its package's version.
+
+    Raises:
+        UsageError: there is no such strategy any more.
     """
+    other = question.strategy != BUILT_IN
     return _json(
         {
             "model": _requests(question.model),
@@ -104,8 +110,20 @@ def asked_of(question: Question) -> str:
             "max_trials": question.max_trials,
             "allowed": question.allowed,
             "seed": question.seed,
+            **({"strategy": origin(question.strategy)} if other else {}),
+            **_past(question),
         }
     )
+
+
+def _past(question: Question) -> dict[str, Any]:
+    """What it is to learn from and to start from, as far as that is not as usual."""
+    learning, found = question.learning, dict[str, Any]()
+    if learning.sources or learning.blank:
+        found["learning"] = [learning.blank, [_sha256(path) for path in learning.sources]]
+    if question.incumbent:
+        found["incumbent"] = question.incumbent
+    return found
 
 
 def asked_to_measure(question: MeasureQuestion) -> str:

@@ -26,7 +26,7 @@ from autotune.predict.service_law import (
 from autotune.records import Failed
 from autotune.runtime_environment import environment_of, is_torch
 from autotune.space.feasible import infeasible_because
-from autotune.spec import Family, ServingConfig, SessionShape
+from autotune.spec import Family, ServingConfig, SessionShape, runtime_default
 from autotune.stages import events
 from autotune.stages.context import Context
 from autotune.stages.events import Said
@@ -185,6 +185,13 @@ def _again(on: Subject, corner: Corner) -> Corner:
         label = _label(best.shape, best.busy, best.batch_size)
         on.context.observe(Said(text=f"profile: {label} was disturbed each time and counts little"))
     return best
+
+
+def corner_alone(on: Subject) -> float | None:
+    """Return the median seconds of one request on one thread, measured; None: that failed."""
+    family = runtime_default(on.context.question.allowed.device).family
+    corner = _corner(on, in_family(corner_shapes(1)[0], family), 1, 1)
+    return corner.median_s if isinstance(corner, Corner) else None
 
 
 def refine(on: Subject, configs: Sequence[ServingConfig], predictor: Predictor) -> None:

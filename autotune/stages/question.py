@@ -7,6 +7,7 @@ from pathlib import Path
 from autotune.arrivals import Traffic
 from autotune.patterns import Pattern, Poisson
 from autotune.spec import ON_GPU, Allowed, ModelSpec, Objective, Record, ServingConfig, Slo
+from autotune.strategy.plugins import BUILT_IN
 
 DEFAULT_BUDGET_S = 80.0
 LARGEST_DEFAULT_BUDGET_S = 300.0
@@ -23,6 +24,22 @@ class Keeping(Record, frozen=True):
     """Measure anew what is kept already."""
     allow_shared: bool = False
     """Measure while another autotune on this machine does."""
+
+
+class Learning(Record, frozen=True):
+    """What a search learns from, beside its own measurements."""
+
+    sources: tuple[Path, ...] = ()
+    """Tuned files and stores; the user's own store and what comes with the package teach too."""
+    blank: bool = False
+    """Learn from `sources` alone."""
+
+
+class Incumbent(Record, frozen=True):
+    """What serves now: up to a load, this."""
+
+    load_rps: float
+    config: ServingConfig
 
 
 class Question(Record, frozen=True, eq=False):
@@ -46,9 +63,14 @@ class Question(Record, frozen=True, eq=False):
     objective: Objective = "latency"
     max_risk: float | None = None
     """Try only what is predicted to miss the SLO with less than this chance; None: anything."""
+    strategy: str = BUILT_IN
+    """The search that says what is measured next, by name."""
     allowed: Allowed = Allowed()
     """What may be tried of what the runtime has to offer."""
     keeping: Keeping = Keeping()
+    learning: Learning = Learning()
+    incumbent: tuple[Incumbent, ...] = ()
+    """Measured first at each load, ascending; empty: nothing serves yet."""
 
     @property
     def on_gpu(self) -> bool:

@@ -8,7 +8,11 @@ import numpy as np
 from msgspec import structs
 
 from autotune.arrivals import Traffic, draw
+from autotune.config_file import TunedFile
 from autotune.errors import MeasureError
+from autotune.learn.experience import Experience
+from autotune.learn.places import Task
+from autotune.learn.teaching import taught_law
 from autotune.outcome import ModelInfo, Samples
 from autotune.patterns import Pattern, Poisson, Trace, explain
 from autotune.predict.forecast import QUANTILES, make_lanes, saturation_rps, sustainable_rps
@@ -33,6 +37,7 @@ from autotune.stages.profile import (
     refine,
 )
 from autotune.stages.question import Deadline, Question, default_budget_s
+from autotune.stages.version import former_version
 from autotune.trial.measures import Measures
 
 CAPACITY_LOADS = (0.6, 0.75, 0.85, 0.95, 1.05, 1.2)
@@ -76,6 +81,10 @@ class Ground(NamedTuple):
     """Likewise, the median."""
     sustainable_rps: float
     profile_s: float
+    experience: Experience | None = None
+    """What other searches teach; None: nothing."""
+    version: TunedFile | None = None
+    """What was found for a former version of the model; None: there is none."""
 
     @property
     def predicted_s(self) -> Samples:
@@ -94,15 +103,12 @@ def survey(context: Context) -> Ground:
         ModelError, UsageError: the model or its inputs cannot be used.
         MeasureError: not even one thread alone could be profiled.
     """
-    question, bench, deadline, observe = (
-        context.question,
-        context.bench,
-        context.deadline,
-        context.observe,
-    )
+    question, bench, deadline = context.question, context.bench, context.deadline
+    observe = context.observe
     info, cores, memory_bytes, axes, lattice = look_around(question, bench, observe)
     observe(Started(step="profiling", ends_in_s=deadline.left_s))
     subject = Subject(context, info, cores, memory_bytes)
+    version = former_version(subject)
     profiles, failed = profile_families(subject, lattice, max(axes.max_batch_sizes))
     lattice = lattice.without(failed)
     for excluded in left_out(lattice):
@@ -117,11 +123,8 @@ def survey(context: Context) -> Ground:
     lanes = make_lanes(law, lattice.configs, info, {one: profiles[one].law for one in others})
     slo = question.slo
     sustainable = _sustainable_rps(question, lanes, law)
-    traffics = question.traffics or auto_loads(
-        sustainable or float(saturation_rps(lanes).max()),
-        question.pattern,
-        shares_of_capacity(question.objective),
-    )
+    highest_rps = sustainable or float(saturation_rps(lanes).max())
+    traffics = question.traffics or _own_traffics(question, version, highest_rps)
     for text in dict.fromkeys(explain(one.pattern, one.load_rps) for one in traffics):
         if text is not None:
             observe(Said(text=text))
@@ -129,7 +132,13 @@ def survey(context: Context) -> Ground:
         forecast_arrivals(traffic, question.seed, search_window_s(traffic, deadline.budget_s))
         for traffic in traffics
     ]
-    predictor = Predictor(make_basis(law, lanes, lattice, arrivals_s, slo.quantile))
+    basis = make_basis(law, lanes, lattice, arrivals_s, slo.quantile)
+    task = Task(law.cores, info.default_threads, law.base_s, sustainable)
+    experience = context.past.experience(info, task, observe)
+    if experience is not None:
+        taught = taught_law(experience, lanes, basis.shapes, lattice.configs)
+        basis = basis._replace(taught=taught)
+    predictor = Predictor(basis)
     for one, found in profiles.items():
         predictor.learn(as_seen(found.corners, lattice.configs, one))
     refine(subject, lattice.configs, predictor)
@@ -143,9 +152,21 @@ def survey(context: Context) -> Ground:
         profiled_p50_s=predictor.quantiles_s[:, :, QUANTILES.index(0.50)].copy(),
         sustainable_rps=sustainable,
         profile_s=deadline.elapsed_s,
+        experience=experience,
+        version=version,
     )
     observe(_first_answer(ground, deadline))
     return ground
+
+
+def _own_traffics(
+    question: Question, version: TunedFile | None, highest_rps: float
+) -> list[Traffic]:
+    """Return the loads that matter; of a former version, those that were answered."""
+    pattern = question.pattern
+    if version is not None:
+        return [Traffic(load_rps=one.load_rps, pattern=pattern) for one in version.policy]
+    return auto_loads(highest_rps, pattern, shares_of_capacity(question.objective))
 
 
 def profile_families(

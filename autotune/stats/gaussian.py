@@ -57,6 +57,15 @@ class Gaussian:
         return np.asarray(self._fit @ known + normal @ cholesky(left))
 
 
+def mixed(
+    one: tuple[Samples, Samples], other: tuple[Samples, Samples], share: float
+) -> tuple[Samples, Samples]:
+    """Return mean and standard deviation of what follows `other` with a chance of `share`."""
+    mean = one[0] + share * (other[0] - one[0])
+    within = (1 - share) * one[1] ** 2 + share * other[1] ** 2
+    return mean, np.sqrt(within + share * (1 - share) * (other[0] - one[0]) ** 2)
+
+
 def log_capped_gain(z: Samples, most: Samples) -> Samples:
     """Return the logarithm of E[min(max(0, z - N(0, 1)), most)], also where that underflows."""
     gain, beyond = log_expected_gain(z), log_expected_gain(z - most)

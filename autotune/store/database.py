@@ -92,6 +92,15 @@ class Store:
             ).fetchall()
         return [(row[0], SearchRow(*row[1:])) for row in rows]
 
+    def answered(self) -> list[SearchRow]:
+        """Return all searches that came to their end, latest first."""
+        with self._refusals():
+            rows = self._connection.execute(
+                "SELECT started_at, owner, asked, model, premises, answer, command FROM searches "
+                "WHERE answer IS NOT NULL AND command = 'search' ORDER BY id DESC"
+            ).fetchall()
+        return [SearchRow(*row) for row in rows]
+
     def begin(self, row: SearchRow) -> int:
         """Keep a new search; return its number."""
         with self._refusals(), self._connection:

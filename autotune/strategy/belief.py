@@ -20,7 +20,12 @@ DRAWS = 1000  # (8)
 
 
 class Belief:
-    """What is believed of one quantity of all pairs: equations (1) to (5)."""
+    """What is believed of one quantity of all pairs: equations (1) to (5).
+
+    Attributes:
+        measured: the pairs that were measured.
+        log_evidence: (5), but for a constant; 0 as long as nothing was measured.
+    """
 
     def __init__(
         self,
@@ -39,7 +44,7 @@ class Belief:
         knobs = points.shape[1] + 1
         self._reach = np.broadcast_to(np.array(settings.reach), knobs)
         self._steps = np.zeros(knobs + 2)
-        self._turn = 0
+        self._turn, self.log_evidence = 0, 0.0
         self._t, self._bias, self._level, self._centre = PRIOR_ERROR, BIAS, 0.0, 0.0
         self._swing += 1.0
         self.predicts = predicted is not None
@@ -74,6 +79,7 @@ class Belief:
         if self._adaptive and len(values) > 1:
             self._adapt()
         self._seen = self._condition(self._steps)
+        self.log_evidence = self._log_posterior(self._steps)
 
     def at(self, pairs: Indices) -> tuple[Samples, Samples]:
         """Return expectation and deviation (4)."""

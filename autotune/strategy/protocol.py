@@ -1,6 +1,10 @@
 """The seam between the search and the rest: ask for a pair to measure, tell what came of it."""
 
+import math
 from typing import NamedTuple, Protocol
+
+import numpy as np
+import numpy.typing as npt
 
 from autotune.outcome import Samples
 
@@ -35,6 +39,18 @@ class Prediction(NamedTuple):
     """On the scale of `Observation.value`."""
     deviation: Samples | float = PRIOR_ERROR
     """Standard deviation of its error."""
+    taught: "Prediction | None" = None
+    """What is expected by what was learnt in other searches, which may mislead; None: nothing."""
+
+
+def over_limit(latency: Prediction, limit: float) -> Prediction:
+    """Return by how much (log) predicted values exceed a limit, what was taught included."""
+    log_limit, taught = math.log(limit), latency.taught
+    return Prediction(
+        latency.value - log_limit,
+        latency.deviation,
+        None if taught is None else over_limit(taught, limit),
+    )
 
 
 class SearchSettings(NamedTuple):
@@ -55,8 +71,25 @@ class SearchSettings(NamedTuple):
     seed: int = 0
 
 
+class Setting(NamedTuple):
+    """What a search is begun with."""
+
+    coordinates: Samples
+    """Of the points, shape (points, knobs), on a scale that suits each knob."""
+    loads: Samples
+    """Logarithms to base 2 of the load levels in requests/s, ascending, shape (loads,)."""
+    predicted: Prediction
+    predicted_excess: Prediction | None = None
+    """By how much a limit is exceeded; None: there is none to keep."""
+    settings: SearchSettings = SearchSettings()
+
+
 class Strategy(Protocol):
-    """A search over (load, point) pairs. Deterministic given its seed and what it was told."""
+    """A search over (load, point) pairs. Deterministic given its seed and what it was told.
+
+    One that has a method `expect(predicted, predicted_excess)`, as `Search` has, is given the
+    predictions again whenever they know more.
+    """
 
     def ask(self, cost_s: Samples | None = None) -> Pair | None:
         """Return the pair to measure next; None when no further measurement is worth it.
@@ -74,3 +107,23 @@ class Strategy(Protocol):
 
     def estimate(self, load: int) -> Samples:
         """Return the expected value of every point at a load, shape (points,)."""
+
+
+class Search(Strategy, Protocol):
+    """A strategy that can also say what it believes, as the steps of a search want to know."""
+
+    @property
+    def trust(self) -> float | None:
+        """The chance that what was learnt in other searches holds here; None: nobody knows."""
+
+    def expect(self, predicted: Prediction, predicted_excess: Prediction | None = None) -> None:
+        """Replace the predictions by some that know more."""
+
+    def doubts(self) -> tuple[float | None, ...]:
+        """Return the chance that something better remains at each load; None: nobody knows."""
+
+    def risk(self, load: int) -> Samples:
+        """Return each point's chance of exceeding the limit at a load, shape (points,)."""
+
+    def regions(self, load: int) -> npt.NDArray[np.int64]:
+        """Return the measured point by which each is judged, shape (points,); -1: by none."""

@@ -10,6 +10,9 @@ equation is ours.
 
     y = value - p(x)                                                                         (1)
 
+Where other searches taught how predictions err, there is a second belief, of another p and v, and
+what is believed is the mixture of both (9, in `mixture`).
+
 **Regions.** With x scaled so that each knob, and the load, spans 1, two pairs are as kindred as
 
     w(x, x') = exp(-sum_j |x_j - x'_j| / h_j)                                                (2)
@@ -67,6 +70,7 @@ from scipy.special import ndtr
 from autotune.outcome import Samples
 from autotune.stats.gaussian import log_capped_gain
 from autotune.strategy.belief import Belief
+from autotune.strategy.mixture import Mixture, believe
 from autotune.strategy.protocol import Observation, Pair, Prediction, SearchSettings
 from autotune.strategy.shortlist import Indices, Shortlist, View, scaled
 
@@ -99,8 +103,8 @@ class Rrl:
         self._settings = settings or SearchSettings()
         self._points, load_places = scaled(coordinates), scaled(loads[:, None])
         self._shape = (len(loads), len(coordinates))
-        self._value = Belief(self._points, load_places, predicted, self._settings)
-        self._limit = Belief(self._points, load_places, predicted_excess, self._settings)
+        self._value = believe(self._points, load_places, predicted, self._settings)
+        self._limit = believe(self._points, load_places, predicted_excess, self._settings)
         likely = predicted and predicted.value
         self._shortlist = Shortlist(self._points, load_places, likely, self._settings.seed)
         unscaled = self._settings._replace(log_scale=False)
@@ -162,6 +166,11 @@ class Rrl:
             return []
         order = np.lexsort((self._value.at(pairs)[0], self._exceeds(pairs)))
         return [int(pairs[i] % self._shape[1]) for i in order]
+
+    @property
+    def trust(self) -> float | None:
+        """The chance (9) that what was learnt elsewhere holds here; None: nothing was."""
+        return self._value.trust if isinstance(self._value, Mixture) else None
 
     def settled(self) -> bool:
         """Whether, by (8), nothing left unmeasured is likely to matter at any load."""

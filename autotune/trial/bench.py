@@ -85,6 +85,9 @@ class Bench:
         """Decide what depends on the clock; nothing is known here of how it was before."""
         return compute()
 
+    def presume(self, search: int) -> None:
+        """Know of no other search."""
+
     def report_to(self, tell: Tell) -> None:
         """Tell from now on how many of the sessions to be opened stand; all of them: it is done."""
         self._tell = tell

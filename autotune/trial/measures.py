@@ -38,6 +38,9 @@ class Measures(Protocol):
     def settle(self, name: str, kind: type[T], compute: Callable[[], T]) -> T:
         """Return what depends on the clock, so that a search that goes on decides alike."""
 
+    def presume(self, search: int) -> None:
+        """Answer what nobody asked yet of service times as they were measured in another search."""
+
     def report_to(self, tell: Tell) -> None:
         """As `Bench.report_to`."""
 

@@ -13,9 +13,7 @@ from autotune.api import asked
 from autotune.api.arrays import arrays_in_a_file
 from autotune.errors import ModelError, UsageError
 from autotune.patterns import Bursty, Trace
-from autotune.spec import ServingConfig
 
-TWO = ServingConfig(replicas=2, intra_op_threads=1, max_batch_size=4, batch_timeout_ms=2.0)
 REFUSED: dict[str, dict[str, Any]] = {
     "slo_ms='50ms' is not a number": {"slo_ms": "50ms"},
     "slo_ms=0 must be above zero": {"slo_ms": 0},
@@ -37,6 +35,8 @@ REFUSED: dict[str, dict[str, Any]] = {
     "trace='none.csv': cannot be read": {"trace": "none.csv"},
     "objective='speed': is none of": {"objective": "speed"},
     "safe=5 is not a share": {"safe": 5},
+    r"strategy='rll': is none of rrl.*; did you mean 'rrl'\?$": {"strategy": "rll"},
+    "strategy=4 is not a text like 'rrl'": {"strategy": 4},
     "budget_s=0 must be above zero": {"budget_s": 0},
     "trials=0 must be at least 1": {"trials": 0},
     "trials=1.5 is not a whole number": {"trials": 1.5},
@@ -94,29 +94,6 @@ def test_a_trace_is_a_file_or_the_times_themselves(tmp_path: Path) -> None:
 def test_arrivals_are_those_of_the_file_unless_others_are_given() -> None:
     assert asked.pattern(TUNED, 30.0, None, None).describe() == TUNED.arrivals == "poisson"
     assert asked.pattern(TUNED, 30.0, None, "bursty:4") == Bursty(factor=4)
-
-
-def test_knobs_change_a_configuration() -> None:
-    assert asked.config(None) == ServingConfig()
-    assert asked.config(TWO, replicas=3, spinning=None) == ServingConfig(
-        replicas=3, intra_op_threads=1, max_batch_size=4, batch_timeout_ms=2.0
-    )
-
-
-@pytest.mark.parametrize(
-    ("knobs", "complaint"),
-    [
-        ({"replicas": 0}, "replicas=0 must lie between 1 and 1024"),
-        ({"replicas": 2.0}, "replicas=2.0 is not a whole number"),
-        ({"execution_mode": "fast"}, "execution_mode='fast' is neither"),
-        ({"spinning": "no"}, "spinning='no' is neither True nor False"),
-        ({"batch_timeout_ms": -1}, "batch_timeout_ms=-1 must be 0 or more"),
-        ({"batch_timeout_ms": 2.5}, "--batch-timeout 2.5ms has no effect"),
-    ],
-)
-def test_knobs_out_of_range_are_refused(knobs: dict[str, Any], complaint: str) -> None:
-    with pytest.raises(UsageError, match=f"^{complaint}"):
-        asked.config(None, **knobs)
 
 
 def test_arrays_are_kept_in_a_file_for_as_long_as_they_are_needed() -> None:

@@ -22,6 +22,7 @@ INSTEAD = {
     ("measure", "json"): "MeasureResult.to_json",
     ("verify", "json"): "VerifyResult.to_json",
     ("check", "json"): "CheckResult.to_json",
+    ("watch", "json"): "WatchResult.to_json",
     ("check", "junit"): "CheckResult.junit_xml",
     ("check", "github"): "CheckResult.github_annotation",
     ("compare", "json"): "CompareResult.to_json",

@@ -11,7 +11,7 @@ import pytest
 
 from autotune.cli.app import run
 
-GOLDEN = str(Path(__file__).parents[1] / "golden" / "v6.autotune.json")
+GOLDEN = str(Path(__file__).parents[1] / "golden" / "v7.autotune.json")
 
 
 def autotune(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:

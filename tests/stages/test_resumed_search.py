@@ -9,130 +9,29 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import pytest
+from desk import Desk, Killed, MortalBench, make_desk, without_times
 from msgspec import structs
-from synthetic import CORES, SyntheticBench
 
-from autotune import config_file, tune
+from autotune import config_file
 from autotune.arrivals import Traffic
-from autotune.config_file import TunedFile
 from autotune.errors import UsageError
-from autotune.outcome import Measured, ServiceTimes, TrialOutcome
-from autotune.probes.cores import Cores
+from autotune.outcome import Measured, TrialOutcome
 from autotune.probes.machine import Machine, this_machine
 from autotune.records import Failed
-from autotune.spec import ModelSpec, SessionShape, Slo, TrialSpec
+from autotune.spec import Slo, TrialSpec
 from autotune.stages import memory as memory_module
 from autotune.stages import premises as premises_module
-from autotune.stages import survey as survey_module
-from autotune.stages.events import Event, Said
 from autotune.stages.kept_bench import Known
 from autotune.stages.premises import Premises
-from autotune.stages.question import Keeping, Question
+from autotune.stages.question import Keeping, Learning
 from autotune.stats.judge import Decides
 from autotune.store.database import Store
 from autotune.trial import wire
-from autotune.trial.wire import ClosedLoop
-
-TICK_S = 0.25
-"""Of the clock: sums of it are exact, in whatever order."""
-
-
-class Killed(BaseException):
-    """The process is gone."""
-
-
-class MortalBench(SyntheticBench):
-    """Takes time on a clock of its own, and is killed in the `dies_at`-th question."""
-
-    def __init__(self, model: Path, dies_at: int | None = None, interrupted: bool = False) -> None:
-        super().__init__()
-        self.model = ModelSpec(path=str(model))
-        self.asked = 0
-        self._dies_at, self._how = dies_at, KeyboardInterrupt if interrupted else Killed
-        self._clock_s = 0.0
-
-    def now_s(self) -> float:
-        return self._clock_s
-
-    def service_times(
-        self, shape: SessionShape, request: ClosedLoop, timeout_s: float, keep: bool = False
-    ) -> ServiceTimes | Failed:
-        self._count()
-        return super().service_times(shape, request, timeout_s, keep)
-
-    def measure(self, trial: TrialSpec, judge: Decides | None = None) -> TrialOutcome:
-        self._count()
-        # The same question gets the same answer, whoever asked what before.
-        self.trials = [trial] * (int(1e6 * trial.arrivals_s[-1]) % 997)
-        return super().measure(trial, judge)
-
-    def _count(self) -> None:
-        self._clock_s += TICK_S
-        self.asked += 1
-        if self.asked == self._dies_at:
-            raise self._how
-
-
-class Desk:
-    """Where somebody searches, again and again."""
-
-    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.folder = folder
-        self.model = folder / "model.onnx"
-        self.model.write_bytes(b"a model")
-        self.store = folder / "store.sqlite"
-        self.said: list[str] = []
-        self.bench = MortalBench(self.model)
-        self._patch = monkeypatch
-
-    def search(self, dies_at: int | None = None, **asked: object) -> TunedFile:
-        """Search with a new bench, which `bench` then is."""
-        interrupted = bool(asked.pop("interrupted", False))
-        keeping = Keeping(store=self.store, allow_shared=True)
-        question = Question(
-            model=ModelSpec(path=str(self.model)),
-            name="model.onnx",
-            slo=Slo(latency_ms=50),
-            traffics=[Traffic(load_rps=130)],
-            budget_s=60.0,
-            max_trials=3,
-            seed=0,
-            output=None,
-            keeping=keeping,
-        )
-        self.bench = MortalBench(self.model, dies_at, interrupted)
-        self._patch.setattr(tune, "Bench", lambda model, allowed: self.bench)
-        self.said = []
-        return tune.search(structs.replace(question, **asked), self._observe)
-
-    def search_until_killed(self, dies_at: int) -> None:
-        with pytest.raises(Killed):
-            self.search(dies_at)
-
-    def _observe(self, event: Event) -> None:
-        if isinstance(event, Said):
-            self.said.append(event.text)
 
 
 @pytest.fixture
 def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Desk:
-    two = Cores(affinity=CORES, quota=None)
-    monkeypatch.setattr(survey_module, "usable_cores", lambda: two)
-    # Whoever was killed in these tests still lives.
-    monkeypatch.setattr(memory_module, "is_gone", lambda owner: True)
-    monkeypatch.setattr("autotune.stages.reference.yardstick_ms", lambda: 1.0)
-    # Long simulations, of which nothing here depends.
-    monkeypatch.setattr("autotune.stages.answer.curves", lambda context, ground, config: [])
-    monkeypatch.setattr("autotune.stages.survey._sustainable_rps", lambda *of: 150.0)
-    monkeypatch.setattr("autotune.stages.survey.FORECAST_REQUESTS", 100)
-    return Desk(tmp_path, monkeypatch)
-
-
-def without_times(tuned: TunedFile) -> TunedFile:
-    """What was found, without when: how long numpy took is in no memory."""
-    search = structs.replace(tuned.search, started_at="", seconds=0.0, profile_seconds=0.0)
-    trials = [structs.replace(trial, seconds=0.0, at_s=0.0) for trial in tuned.trials]
-    return structs.replace(tuned, search=search, trials=trials)
+    return make_desk(tmp_path, monkeypatch)
 
 
 def test_a_search_killed_anywhere_goes_on_and_measures_nothing_twice(desk: Desk) -> None:
@@ -246,12 +145,13 @@ def test_what_changed_is_named_and_measured_anew(
     named: str,
     finished: bool,
 ) -> None:
-    desk.search()
+    blank = Learning(blank=True)  # or the second search would need less
+    desk.search(learning=blank)
     questions = desk.bench.asked
     desk.store = desk.folder / "other.sqlite"
-    desk.search() if finished else desk.search_until_killed(questions)
+    desk.search(learning=blank) if finished else desk.search_until_killed(questions, learning=blank)
     change(desk, monkeypatch)
-    desk.search()
+    desk.search(learning=blank)
     assert desk.bench.asked == questions
     (said,) = desk.said
     assert said.startswith("measuring anew: since ")

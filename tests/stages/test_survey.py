@@ -26,7 +26,7 @@ from autotune.stages.goal import start
 from autotune.stages.journal import Journal
 from autotune.stages.question import Deadline, Question
 from autotune.stages.survey import MAX_LEFT_OUT, left_out, survey
-from autotune.strategy.rrl import Rrl
+from autotune.strategy.protocol import Search
 from autotune.trial.wire import ClosedLoop
 
 LOADS_RPS = [20.0, 60.0]
@@ -42,13 +42,13 @@ class Steady(ScriptedBench):
 
 
 @pytest.fixture(scope="module")
-def told() -> Iterator[tuple[list[Event], Rrl]]:
+def told() -> Iterator[tuple[list[Event], Search]]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(survey_module, "usable_cores", lambda: Cores(affinity=2, quota=None))
         yield search(replace(INFO, batchable=False, default_threads=2))
 
 
-def search(info: ModelInfo) -> tuple[list[Event], Rrl]:
+def search(info: ModelInfo) -> tuple[list[Event], Search]:
     bench, events, deadline = Steady(info), list[Event](), Deadline(60.0)
     question = Question(
         model=bench.model,
@@ -70,7 +70,7 @@ def search(info: ModelInfo) -> tuple[list[Event], Rrl]:
 
 
 def test_the_model_comes_first_and_nothing_is_measured_unannounced(
-    told: tuple[list[Event], Rrl],
+    told: tuple[list[Event], Search],
 ) -> None:
     events, _ = told
     assert isinstance(events[0], Loading)
@@ -86,7 +86,7 @@ def test_the_model_comes_first_and_nothing_is_measured_unannounced(
 
 
 def test_after_each_measurement_all_loads_are_told_as_the_search_sees_them(
-    told: tuple[list[Event], Rrl],
+    told: tuple[list[Event], Search],
 ) -> None:
     events, strategy = told
     (predicted,) = [event for event in events if isinstance(event, Predicted)]
@@ -101,7 +101,9 @@ def test_after_each_measurement_all_loads_are_told_as_the_search_sees_them(
     assert sum(one.doubt is None for one in first) == 1  # the other load is not measured yet
 
 
-def test_rounds_are_counted_and_what_they_showed_is_pooled(told: tuple[list[Event], Rrl]) -> None:
+def test_rounds_are_counted_and_what_they_showed_is_pooled(
+    told: tuple[list[Event], Search],
+) -> None:
     events, _ = told
     rounds = [event for event in events if isinstance(event, Tried) and event.phase == "confirm"]
     config = rounds[0].config

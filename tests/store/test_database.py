@@ -35,6 +35,14 @@ def test_what_is_kept_is_there_when_the_file_is_opened_again(path: Path) -> None
         assert store.count(search) == 1
 
 
+def test_searches_that_came_to_their_end_are_listed_the_latest_first(path: Path) -> None:
+    with Store(path) as store:
+        for answer, command in (("a", "search"), (None, "search"), ("b", "check"), ("c", "search")):
+            row = ROW._replace(command=command)
+            store.update(store.begin(row), row._replace(answer=answer))
+        assert [row.answer for row in store.answered()] == ["c", "a"]
+
+
 def test_it_is_seen_by_another_process_before_it_is_closed(path: Path) -> None:
     with Store(path) as store, Store(path) as other:
         search = store.begin(ROW)

@@ -1,0 +1,1 @@
+"""What past searches teach about the next: laws of service times, and how predictions err."""

@@ -1,0 +1,115 @@
+"""What is known from other searches when one begins: the past, as far as it is of use."""
+
+import gzip
+from collections.abc import Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from autotune import config_file
+from autotune.config_file import TunedFile
+from autotune.errors import ConfigFileError, StoreError, UsageError
+from autotune.learn.experience import Experience
+from autotune.learn.places import Task
+from autotune.lesson import Lesson, Starter
+from autotune.outcome import ModelInfo
+from autotune.stages.events import Observer, Said
+from autotune.stages.memory import Memory, Version
+from autotune.stages.question import Question
+from autotune.stages.traits import machine_traits
+from autotune.store.reading import answers_in, is_store
+from autotune.traits import MachineTraits
+
+STARTER = "starter-1.json.gz"
+"""Lessons that come with the package."""
+
+
+class Past(NamedTuple):
+    """What other searches found."""
+
+    lessons: tuple[Lesson, ...] = ()
+    machine: MachineTraits | None = None
+    """What this machine is like; None: nothing is to be learnt."""
+    versions: tuple[Version, ...] = ()
+    """Searches that were asked the same of other models here, the latest first."""
+
+    def experience(self, info: ModelInfo, task: Task, observe: Observer) -> Experience | None:
+        """Return what the past says of a search, and say so; None: nothing."""
+        if self.machine is None or not self.lessons:
+            return None
+        found = Experience(self.lessons, info.traits, self.machine, task)
+        count = len(found.lessons)
+        observe(Said(text=f"learning from {count} earlier search{'es' if count != 1 else ''}"))
+        return found
+
+    def version_of(self, info: ModelInfo) -> Version | None:
+        """Return the latest search for a model of the same graph; None: there is none."""
+        graph = info.traits.graph_sha256
+        if graph is None:
+            return None
+        return next((one for one in self.versions if _graph(one.tuned) == graph), None)
+
+
+NO_PAST = Past()
+
+
+def recollect(question: Question, memory: Memory, observe: Observer) -> Past:
+    """Gather what past searches teach, as far as this one is to learn from them.
+
+    Raises:
+        UsageError: something to learn from cannot be read, or teaches nothing.
+    """
+    learning = question.learning
+    own = [] if learning.blank else readable(memory.answers(), Path("store"))
+    lessons = [one.lesson for one in own if one.lesson is not None]
+    for path in learning.sources:
+        lessons += read_lessons(path)
+    if not learning.blank:
+        lessons += starter_lessons()
+    versions = () if learning.blank else tuple(memory.versions(question))
+    return Past(tuple(lessons), machine_traits(observe), versions)
+
+
+def read_lessons(path: Path) -> list[Lesson]:
+    """Return what a tuned file, or a store, has to teach.
+
+    Raises:
+        UsageError: it is neither, cannot be read, or teaches nothing.
+    """
+    where = f"--learn-from {path}"
+    if not path.is_file():
+        raise UsageError(f"{where}: there is no such file: name a tuned file or a store")
+    try:
+        tuned = readable(answers_in(path), path) if is_store(path) else [config_file.read(path)]
+    except (ConfigFileError, StoreError) as error:
+        raise UsageError(f"--learn-from {error}") from None
+    found = [one.lesson for one in tuned if one.lesson is not None]
+    if not found:
+        raise UsageError(
+            f"{where}: teaches nothing: it is of an autotune before 0.2, or holds no search that "
+            "came to its end; search again, or leave it out"
+        )
+    return found
+
+
+def starter_lessons() -> list[Lesson]:
+    """Return the lessons that come with the package."""
+    packed = (files("autotune.learn") / STARTER).read_bytes()
+    return list(msgspec.json.decode(gzip.decompress(packed), type=Starter).lessons)
+
+
+def readable(texts: Sequence[str], path: Path) -> list[TunedFile]:
+    """Return the answers of a store that this autotune can read."""
+    found = []
+    for text in texts:
+        try:
+            found.append(config_file.parse(text.encode(), path))
+        except ConfigFileError:
+            continue  # of a version that is not known any more
+    return found
+
+
+def _graph(tuned: TunedFile) -> str | None:
+    return None if tuned.lesson is None else tuned.lesson.model.graph_sha256
