@@ -2,8 +2,9 @@
 
 from typing import TYPE_CHECKING
 
+from autotune.lesson import Lesson
 from autotune.records import LatticeMap
-from autotune.spec import ServingConfig
+from autotune.spec import MOST, ServingConfig
 
 LEAST_MS, MOST_MS = 1e-9, 1e12
 """Of an execution: wide enough for any machine, narrow enough for ratios to be numbers."""
@@ -30,7 +31,24 @@ def at_odds(tuned: "TunedFile") -> str | None:
     for curve in tuned.curves:
         if not len(curve.loads_rps) == len(curve.p50_ms) == len(curve.objective_ms):
             return "a curve has not as many latencies as loads"
+    if tuned.lesson is not None and (problem := _lesson_at_odds(tuned.lesson)):
+        return problem
     return None if tuned.lattice is None else _lattice_at_odds(tuned.lattice, len(loads_rps))
+
+
+def _lesson_at_odds(lesson: Lesson) -> str | None:
+    for one in lesson.times:
+        shape = one.shape
+        counts = (shape.replicas, shape.inter_op_threads, shape.devices)
+        if not all(1 <= count <= MOST for count in counts):
+            return "sessions in `lesson.times` are none that there can be"
+        if not 0 <= shape.intra_op_threads <= MOST or one.executions < 1:
+            return "an execution in `lesson.times` is none that there can be"
+    times_s = [lesson.base_s, *(s for one in lesson.times for s in (one.seconds, one.law_s))]
+    times_s += [ms / 1e3 for one in lesson.latencies for ms in (one.predicted_ms, one.measured_ms)]
+    if not all(LEAST_MS < 1e3 * time_s < MOST_MS for time_s in times_s):
+        return "a time in `lesson` is none that there can be"
+    return None
 
 
 def _lattice_at_odds(lattice: LatticeMap, loads: int) -> str | None:

@@ -1,5 +1,6 @@
 """READ FIRST: a whole search, a single measurement, and a check, on one screen each.
 
+    recollect   what earlier searches teach
     survey      inspect the model, profile a few corners, predict every configuration at every load
     explore     ask the strategy what can still change the answer, measure it, tell, until settled
     confirm     the finalists against the runtime's default, interleaved
@@ -7,7 +8,7 @@
 
 The rooms: `space` says where one may look, `predict` what a point should do, `strategy` which
 point is next, `trial` measures it in a process of its own with the `engine` that users embed,
-`stats` turns logs into numbers. `stages` holds the four steps.
+`stats` turns logs into numbers, `learn` takes what others found. `stages` holds the steps.
 """
 
 from autotune import config_file
@@ -70,9 +71,8 @@ def search(question: Question, observe: Observer = lambda event: None) -> TunedF
 
 def _measured(question: Question, memory: Memory, observe: Observer) -> TunedFile:
     with Bench(question.model, question.allowed) as measuring:
-        bench = KeptBench(measuring, memory)
+        bench, past = KeptBench(measuring, memory), recollect(question, memory, observe)
         deadline = Deadline(question.budget_s or DEFAULT_BUDGET_S, bench.now_s)
-        past = recollect(question, memory, observe)
         journal = Journal(question.slo, deadline)
         context = Context(question, bench, journal, deadline, observe, past)
         ground = survey(context)

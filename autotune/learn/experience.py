@@ -25,6 +25,8 @@ LEAST_ROWS = 8
 """Fewer say nothing of a new search."""
 MOST_LESSONS = 200
 """The most kindred are gone by."""
+OVERLOADED = 2.0
+"""Times the SLO: beyond, a queue grows, and latency says but how long one looked."""
 FAR_OFF = 3.0
 """What differs from its prediction by more (log) was no measurement of it."""
 
@@ -130,7 +132,8 @@ def _latency_rows(lessons: Sequence[Lesson], searches: list[int]) -> Rows:
         for one in lesson.latencies:
             place = latency_place(one.config, one.load_rps, one.predicted_ms / 1e3, task)
             value = float(np.log(one.measured_ms / one.predicted_ms))
-            if abs(value) <= FAR_OFF:
+            queues = max(one.measured_ms, one.predicted_ms) > OVERLOADED * lesson.slo.latency_ms
+            if abs(value) <= FAR_OFF and not queues:
                 found.append((place, search, value, one.noise))
     return _rows(found)
 

@@ -92,7 +92,7 @@ def search_place(model: ModelTraits, machine: MachineTraits, base_s: float) -> l
     shares = [_share(model, names) for names in _GROUPS.values()]
     width = model.nodes / model.depth if model.depth else 0.0
     return [
-        math.log2(base_s),
+        _log2(base_s),
         LIGHT * _log2(model.flops),
         _log2(model.flops) - _log2(moved),
         LIGHT * _log2(moved),
@@ -100,10 +100,10 @@ def search_place(model: ModelTraits, machine: MachineTraits, base_s: float) -> l
         _log2(width),
         *(2.0 * share for share in shares),
         math.log2(machine.cores),
-        LIGHT * math.log2(machine.core_gflops),
-        math.log2(machine.all_gflops / machine.core_gflops / machine.cores),
-        math.log2(machine.all_gbps / machine.core_gbps / machine.cores),
-        math.log2(machine.core_gbps / machine.core_gflops),
+        LIGHT * _log2(machine.core_gflops),
+        _log2(machine.all_gflops) - _log2(machine.core_gflops) - math.log2(machine.cores),
+        _log2(machine.all_gbps) - _log2(machine.core_gbps) - math.log2(machine.cores),
+        _log2(machine.core_gbps) - _log2(machine.core_gflops),
     ]
 
 

@@ -54,24 +54,31 @@ class Rows(NamedTuple):
 
 
 class Learnt:
-    """What many searches say of one more."""
+    """What many searches say of one more.
 
-    def __init__(self, rows: Rows, traits: Samples, own: int) -> None:
+    Attributes:
+        steps: logarithms of a, b, h, q, r / (1 - r) and s over where they began.
+    """
+
+    def __init__(self, rows: Rows, traits: Samples, own: int, steps: Samples | None = None) -> None:
         """Fit the parameters, and condition on the rows.
 
         Args:
             rows: what was seen.
             traits: of the searches, shape (searches, traits).
             own: the search that is to be told of; nothing need have been seen in it.
+            steps: parameters that were fitted before, as `steps`; None: they are fitted.
         """
         away = np.abs(traits - traits[own]).sum(axis=1)
         away[own] = -1.0
         order = np.argsort(away[rows.searches], kind="stable")[:MOST_ROWS]
         self._rows, self._traits, self._own = rows.some(order), traits, own
-        self._steps = np.zeros(6)
-        some = self._rows.some(_thinned(len(order), FITTED_ON))
-        self._fit(some)
-        self._seen = Gaussian(self._covariance(self._rows, self._steps), self._rows.values)
+        self.steps = np.zeros(6)
+        if steps is None:
+            self._fit(self._rows.some(_thinned(len(order), FITTED_ON)))
+        else:
+            self.steps = steps
+        self._seen = Gaussian(self._covariance(self._rows, self.steps), self._rows.values)
 
     @property
     def searches(self) -> Indices:
@@ -80,7 +87,7 @@ class Learnt:
 
     def at(self, places: Samples) -> tuple[Samples, Samples]:
         """Return expectation and standard deviation of values at places of that search."""
-        a, b, h, q, r, _ = _parameters(self._steps)
+        a, b, h, q, r, _ = _parameters(self.steps)
         near = b**2 + np.exp(-cdist(self._rows.places, places, "cityblock") / h)
         kin = _kinship(np.abs(self._traits - self._traits[self._own]).sum(axis=1), q, r)
         kin[self._own] = 1.0
@@ -88,15 +95,15 @@ class Learnt:
         return self._seen.at(cross, np.full(len(places), a**2 * (b**2 + 1)))
 
     def _fit(self, rows: Rows) -> None:
-        best = self._log_posterior(rows, self._steps)
+        best = self._log_posterior(rows, self.steps)
         for _ in range(SWEEPS):
             before = best
-            for number in range(len(self._steps)):
+            for number in range(len(self.steps)):
                 for step in (STEP, -STEP):
-                    steps = self._steps.copy()
+                    steps = self.steps.copy()
                     steps[number] += step
                     if (found := self._log_posterior(rows, steps)) > best:
-                        best, self._steps = found, steps
+                        best, self.steps = found, steps
                         break
             if best == before:
                 return

@@ -81,7 +81,7 @@ def _notes(tuned: TunedFile, with_intervals: bool) -> Iterator[Line]:
         yield Line("Interrupted: this is the best so far, not a finished search.")
     if prediction := _prediction(tuned):
         yield Line(prediction, "dim")
-    for text in (*_executors(tuned), *_transfers(tuned)):
+    for text in (*_learnt(tuned), *_executors(tuned), *_transfers(tuned)):
         yield Line(text, "dim")
     if len(tuned.front) > 1:
         yield from _front(tuned)
@@ -175,6 +175,19 @@ def _front(tuned: TunedFile) -> Iterator[Line]:
             f"{format_ms(one.cpu_s_per_request * 1e3)} CPU ms",
             "dim",
         )
+
+
+def _learnt(tuned: TunedFile) -> Iterator[str]:
+    learnt = tuned.search.learnt
+    if learnt is None:
+        return
+    if learnt.version_of is not None:
+        held = "its answer was verified" if tuned.search.stopped == "verified" else "searched anew"
+        yield f"A version of a model that was searched for on {learnt.version_of}: {held}."
+    trusts = {"service times": learnt.times_trust, "latency": learnt.latency_trust}
+    holds = [f"{what} {share(trust)}" for what, trust in trusts.items() if trust is not None]
+    many = f"{learnt.searches} earlier search{'es' if learnt.searches != 1 else ''}"
+    yield f"Learnt from {many}" + (f"; that it holds here: {', '.join(holds)}." if holds else ".")
 
 
 def _caution(tuned: TunedFile, max_risk: float) -> str:

@@ -19,6 +19,7 @@ import argparse
 import contextlib
 import itertools
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -30,7 +31,7 @@ from autotune.outcome import Samples
 from autotune.paper.machines import cpu_paper, gpu_paper
 from autotune.stages.goal import LOST_NOISE, MIN_NOISE
 from autotune.strategy.ablations import with_fixed_regions, without_prediction
-from autotune.strategy.protocol import Observation, Prediction, SearchSettings, over_limit
+from autotune.strategy.protocol import Observation, Pair, Prediction, SearchSettings, over_limit
 from autotune.strategy.rrl import Rrl
 from search.rivals import RIVALS
 from search.spaces import (
@@ -69,6 +70,14 @@ class Step(NamedTuple):
     """How much slower the answer is than the best: of the worst load, or of this one where loads
     are searched one after the other; `NO_ANSWER` without one."""
     violates: bool
+
+
+class Learnt(NamedTuple):
+    """What RRL was told in a race."""
+
+    foresight: Foresight | None
+    told: list[tuple[Pair, float | None]]
+    """Latencies in seconds; None: the configuration failed."""
 
 
 class Raced(msgspec.Struct):
@@ -150,8 +159,28 @@ def race(space: Space, name: str, seed: int, most: int) -> Raced:
 
 
 def _race_rrl(space: Space, raced: Raced, most: int) -> None:
+    race_rrl(space, raced, most)
+
+
+def race_rrl(
+    space: Space,
+    raced: Raced,
+    most: int,
+    first: Sequence[Pair] = (),
+    near: float | None = None,
+) -> Learnt:
+    """Run RRL; return what it learnt.
+
+    Args:
+        space: where.
+        raced: what is known of the race; its steps are added.
+        most: measurements of a load.
+        first: pairs that are measured before RRL is asked.
+        near: end as soon as the answers are so near the best; None: when it is settled as well.
+    """
     started_s = time.process_time()
     search, foresight = _make_rrl(space, raced)
+    learnt = Learnt(foresight, [])
     clock, measure = Clock(space), space.measuring(raced.seed)
     clock.seconds = raced.profile_s
     if foresight is not None:
@@ -160,7 +189,7 @@ def _race_rrl(space: Space, raced: Raced, most: int) -> None:
     for count in range(most * raced.loads):
         if raced.settled_at is None and search.settled():
             raced.settled_at = count
-        pair = search.ask_on(_costs_s(space, clock))
+        pair = first[count] if count < len(first) else search.ask_on(_costs_s(space, clock))
         if pair is None:
             break
         reading = measure(pair.load, pair.point)
@@ -169,14 +198,22 @@ def _race_rrl(space: Space, raced: Raced, most: int) -> None:
             foresight.predictor.learn([(pair.point, reading.states)])
             search.expect(*_predictions(foresight, space, raced))
         search.tell(pair, _observation(reading, space, raced))
+        learnt.told.append((pair, reading.value_s))
         best = [search.best(load)[:1] for load in range(raced.loads)]
         regret = max(_regret(space, load, points) for load, points in enumerate(best))
         violates = bool(space.violates[pair] != 0)
         raced.steps.append(Step(pair.load, clock.seconds, regret, violates))
-        settled_at = raced.settled_at
-        if settled_at is not None and (regret <= NEAR or count >= settled_at + AFTERWARDS):
+        if _is_over(raced, count, regret, near):
             break
     raced.thinking_s = time.process_time() - started_s
+    return learnt
+
+
+def _is_over(raced: Raced, count: int, regret: float, near: float | None) -> bool:
+    if near is not None:
+        return regret <= near
+    settled_at = raced.settled_at
+    return settled_at is not None and (regret <= NEAR or count >= settled_at + AFTERWARDS)
 
 
 def _make_rrl(space: Space, raced: Raced) -> tuple[Rrl, Foresight | None]:
@@ -187,8 +224,7 @@ def _make_rrl(space: Space, raced: Raced) -> tuple[Rrl, Foresight | None]:
         return with_fixed_regions(space.coordinates, loads, settings), None
     foresight = space.foresee(raced.seed)
     raced.profile_s = foresight.profile_s
-    if raced.strategy == "rrl-safe":
-        settings = settings._replace(max_risk=MAX_RISK)
+    settings = settings._replace(max_risk=_risk(raced))
     value, excess = _predictions(foresight, space, raced)
     return Rrl(space.coordinates, loads, value, excess, settings), foresight
 
@@ -209,7 +245,7 @@ def _predictions(
                 predictor.service_doubt,
             )
             value = value._replace(taught=taught)
-    if raced.strategy != "rrl-safe":
+    if _risk(raced) is None:
         return value, None
     return value, over_limit(value, space.slo_s)
 
@@ -218,9 +254,17 @@ def _observation(reading: Reading, space: Space, raced: Raced) -> Observation:
     if reading.value_s is None:
         return Observation(None)
     value, noise = float(np.log(reading.value_s)), LOST_NOISE if reading.is_bound else MIN_NOISE
-    if raced.strategy != "rrl-safe":
+    if _risk(raced) is None:
         return Observation(value, noise)
     return Observation(value, noise, value - float(np.log(space.slo_s)), noise)
+
+
+def _risk(raced: Raced) -> float | None:
+    """The risk that a race may take, by its name: `rrl-safe`, or `rrl-safe-20` for 20 %."""
+    name, _, share = raced.strategy.partition("-safe")
+    if name == raced.strategy:
+        return None
+    return float(share[1:]) / 100 if share else MAX_RISK
 
 
 def _costs_s(space: Space, clock: Clock) -> Samples | None:

@@ -132,9 +132,14 @@ class Places:
         found = [np.unique(column, return_inverse=True) for column in coordinates.T]
         self.lattice = {f"knob{i}": [float(v) for v in axis] for i, (axis, _) in enumerate(found)}
         self.shape = tuple(len(axis) for axis, _ in found)
+        self._places = list(zip(*(of.tolist() for _, of in found), strict=True))
         flat = np.ravel_multi_index([of for _, of in found], self.shape)
         self._order = np.argsort(flat)
         self._flat = flat[self._order]
+
+    def place(self, point: int) -> tuple[int, ...]:
+        """Return where a point is."""
+        return self._places[point]
 
     def point(self, place: tuple[int, ...]) -> int | None:
         """Return the point at a place; of places that mean the same, the one; None: not legal.

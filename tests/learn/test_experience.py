@@ -62,7 +62,7 @@ def test_what_is_far_from_its_prediction_was_no_measurement_of_it() -> None:
     assert found.mean[0, 0] == pytest.approx(expected.mean[0, 0], abs=0.05)
 
 
-numbers = st.floats(1e-3, 1e15)
+numbers = st.floats(min_value=5e-324, allow_infinity=False, allow_nan=False)
 maybe = st.none() | numbers
 
 
@@ -77,12 +77,22 @@ maybe = st.none() | numbers
         nodes=st.integers(0, 10**6),
         depth=st.integers(0, 10**4),
     ),
-    st.integers(1, 512),
+    st.builds(
+        MachineTraits,
+        cores=st.integers(1, 512),
+        core_gflops=numbers,
+        all_gflops=numbers,
+        core_gbps=numbers,
+        all_gbps=numbers,
+        wake_us=numbers,
+        l2_bytes=st.none(),
+        l3_bytes=st.none(),
+        clock_ghz=st.none(),
+    ),
 )
-def test_whatever_a_model_is_like_it_has_a_place(model: ModelTraits, cores: int) -> None:
-    machine = MachineTraits(
-        cores=cores, core_gflops=40, all_gflops=70, core_gbps=9, all_gbps=17, wake_us=60
-    )
+def test_whatever_model_and_machine_are_like_they_have_a_place(
+    model: ModelTraits, machine: MachineTraits
+) -> None:
     places = known_places([search_place(model, machine, 0.01), search_place(MODEL, MACHINE, 0.02)])
     assert np.isfinite(places).all()
 
