@@ -44,6 +44,8 @@ class Lesson(Record, frozen=True):
 
     model: ModelTraits
     machine: MachineTraits
+    cores: Count
+    """Of what executes: those of the machine, or one of a GPU."""
     default_threads: Count
     """Intra-op threads that the runtime chooses by default."""
     slo: Slo

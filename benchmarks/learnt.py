@@ -22,7 +22,7 @@ import autotune
 from autotune import Tuned
 
 SHARES = (0.3, 0.6, 0.9)
-BUDGET_S = 60.0
+BUDGET_S = 45.0
 
 
 class Run(NamedTuple):

@@ -53,6 +53,7 @@ def lesson(
     return Lesson(
         model=model,
         machine=MACHINE,
+        cores=TASK.cores,
         default_threads=TASK.default_threads,
         slo=Slo(latency_ms=50),
         base_s=TASK.base_s,

@@ -9,6 +9,7 @@ from autotune.learn.places import (
     Task,
     known_places,
     latency_place,
+    room,
     search_place,
     task_of,
     time_place,
@@ -19,16 +20,19 @@ from autotune.outcome import Samples
 from autotune.spec import ServingConfig, SessionShape
 from autotune.traits import MachineTraits, ModelTraits
 
-EXECUTION_NOISE = 0.10
-"""Standard deviation (log) of a single execution."""
+STATE_NOISE, EXECUTION_NOISE = 0.05, 0.30
+"""Standard deviations (log) of a state, however often seen, and of a single execution."""
+LEAST_EXECUTIONS = 10
+"""A state that was seen less often tells of chance alone."""
 LEAST_ROWS = 8
 """Fewer say nothing of a new search."""
 MOST_LESSONS = 200
 """The most kindred are gone by."""
 OVERLOADED = 2.0
 """Times the SLO: beyond, a queue grows, and latency says but how long one looked."""
-FAR_OFF = 3.0
-"""What differs from its prediction by more (log) was no measurement of it."""
+FAR_OFF = 1.0
+"""What differs from law or prediction by more (log) is a matter of its own: models of some
+microseconds, whose threads cost more to wake than they work, or a run that something spoilt."""
 
 
 class Expected(NamedTuple):
@@ -68,13 +72,21 @@ class Experience:
     def law_errors(self, states: Sequence[tuple[SessionShape, float, float]]) -> Expected:
         """Return the log of seconds over the law's of (sessions, batch size, busy replicas).
 
+        Where threads have to share cores, errors are those with as many busy as have room: what an
+        execution takes that is interrupted depends on how it compares with a time slice, and is
+        not alike for other models.
+
         Raises:
             ValueError: nothing is known.
         """
         if self._times is None:
             raise ValueError("no executions were seen")
-        found = self._times.at(np.array([time_place(*one, self._task) for one in states]))
-        return Expected(*found)
+        task = self._task
+        places = [
+            time_place(shape, size, min(busy, room(shape, task)), task)
+            for shape, size, busy in states
+        ]
+        return Expected(*self._times.at(np.array(places)))
 
     def errors(
         self, loads_rps: Sequence[float], configs: Sequence[ServingConfig], predicted_s: Samples
@@ -119,8 +131,9 @@ def _time_rows(lessons: Sequence[Lesson], searches: list[int]) -> Rows:
         for one in lesson.times:
             place = time_place(one.shape, float(one.batch_size), float(one.busy), task)
             value = float(np.log(one.seconds / one.law_s))
-            noise = EXECUTION_NOISE / np.sqrt(max(1, one.executions))
-            if abs(value) <= FAR_OFF:
+            tells = one.executions >= LEAST_EXECUTIONS and one.busy <= room(one.shape, task)
+            if tells and abs(value) <= FAR_OFF:
+                noise = np.hypot(STATE_NOISE, EXECUTION_NOISE / np.sqrt(one.executions))
                 found.append((place, search, value, float(noise)))
     return _rows(found)
 

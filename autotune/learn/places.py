@@ -66,6 +66,11 @@ def session_place(shape: SessionShape, busy: float, task: Task) -> list[float]:
     ]
 
 
+def room(shape: SessionShape, task: Task) -> int:
+    """Return how many replicas can be busy with a core for each thread; at least one."""
+    return max(1, task.cores // shape.threads(task.default_threads))
+
+
 def time_place(shape: SessionShape, batch_size: float, busy: float, task: Task) -> list[float]:
     """Return where an execution lies."""
     return [*session_place(shape, busy, task), BATCH_SCALE * math.log2(batch_size)]

@@ -25,7 +25,7 @@ from autotune.stats.gaussian import Gaussian
 
 Indices = npt.NDArray[np.int64]
 
-A, B, H, Q, R, S = 0.25, 0.7, 2.0, 6.0, 0.4, 0.06
+A, B, H, Q, R, S = 0.20, 0.7, 2.0, 3.0, 0.2, 0.06
 """Where the search for the likeliest begins, which are the priors' medians as well."""
 KIN = 0.85
 """Searches whose traits are equal are still not the same, unless their graph is."""

@@ -47,6 +47,8 @@ def _search_rows(found: SearchPlan) -> list[Pair]:
     safe, by = "", "" if found.strategy == BUILT_IN else f"; by the strategy {found.strategy}"
     if found.max_risk is not None:
         safe = f"; only what misses it with less than {100 * found.max_risk:g} % chance"
+    if found.incumbent:
+        safe += f"; starting from {', or '.join(one.describe() for one in found.incumbent)}"
     return [
         ("to find", f"{goal}; SLO {found.slo}{safe}{by}"),
         *_model_rows(found.model),

@@ -68,7 +68,8 @@ def recollect(question: Question, memory: Memory, observe: Observer) -> Past:
         lessons += read_lessons(path)
     if not learning.blank:
         lessons += starter_lessons()
-    versions = () if learning.blank else tuple(memory.versions(question))
+    anew = learning.blank or question.keeping.fresh
+    versions = () if anew else tuple(memory.versions(question))
     return Past(tuple(lessons), machine_traits(observe), versions)
 
 
@@ -88,8 +89,8 @@ def read_lessons(path: Path) -> list[Lesson]:
     found = [one.lesson for one in tuned if one.lesson is not None]
     if not found:
         raise UsageError(
-            f"{where}: teaches nothing: it is of an autotune before 0.2, or holds no search that "
-            "came to its end; search again, or leave it out"
+            f"{where}: teaches nothing: it was written before lessons were kept (schema version "
+            "7), or holds no search that came to its end; search again, or leave it out"
         )
     return found
 

@@ -21,6 +21,7 @@ def lesson_of(context: Context, ground: Ground) -> Lesson | None:
     return Lesson(
         model=ground.info.traits,
         machine=context.past.machine,
+        cores=law.cores,
         default_threads=ground.info.default_threads,
         slo=context.question.slo,
         base_s=law.base_s,

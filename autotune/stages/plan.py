@@ -57,6 +57,8 @@ class SearchPlan(Record, frozen=True):
     slo: Slo
     objective: Objective
     max_risk: float | None
+    incumbent: list[ServingConfig]
+    """What serves now and would be measured first; empty: nothing does."""
     strategy: str
     """The search that would say what is measured, by name."""
     arrivals: str
@@ -150,6 +152,7 @@ def plan_search(question: Question, observe: Observer = lambda event: None) -> S
         slo=question.slo,
         objective=question.objective,
         max_risk=question.max_risk,
+        incumbent=list(dict.fromkeys(one.config for one in question.incumbent)),
         strategy=question.strategy,
         arrivals=question.pattern.describe(),
         cores=site.cores,

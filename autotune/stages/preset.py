@@ -36,7 +36,7 @@ def preset_pairs(question: Question, ground: Ground) -> list[Pair]:
 
 def still_holds(context: Context, ground: Ground, preset: Sequence[Pair]) -> bool:
     """Whether a former version's answer, just measured, holds for this one at every load."""
-    if ground.version is None or not preset:
+    if ground.version is None or context.question.incumbent or not preset:
         return False
     for pair in preset:
         traffic, config = ground.traffics[pair.load], ground.lattice.configs[pair.point]

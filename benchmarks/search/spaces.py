@@ -226,6 +226,7 @@ def _about(paper: Paper, foresight: Foresight) -> Lesson:
     return Lesson(
         model=paper.about[0],
         machine=paper.about[1],
+        cores=task.cores,
         default_threads=paper.default_threads,
         slo=paper.slo,
         base_s=task.base_s,

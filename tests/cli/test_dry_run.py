@@ -36,6 +36,9 @@ def test_a_search_says_what_it_would_do_and_leaves_no_trace(
         "Dry run: nothing was measured, nothing was written.",
     ):
         assert words in text
+    assert run([*asked, "-q", "--incumbent", "default"]) == 0
+    out, _ = capsys.readouterr()
+    assert "less than 5 % chance; starting from runtime default" in " ".join(out.split())
     assert run([*asked, "--json", "--objective", "capacity", "--load", "5"]) == 0
     out, err = capsys.readouterr()
     assert "settings: model, slo from " in err.splitlines()[0]

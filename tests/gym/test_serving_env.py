@@ -261,13 +261,13 @@ def test_here_each_step_is_a_measurement_and_closing_ends_all_processes(live: Se
     observation, info = live.reset(seed=0)
     assert observation in live.observation_space
     assert info["config"] == "runtime default"
-    up = action(live, "max_batch", UP)
-    for one in (0, up):
+    move = int(np.flatnonzero(info["action_mask"])[1])  # the first is to stay
+    for one in (0, move):
         observation, earned, _, _, info = live.step(one)
         assert observation in live.observation_space
         assert 0 < info["latency_s"] < np.inf
         assert earned == reward(info["latency_s"], 0.050)
-    assert live.config.max_batch_size == 2
+    assert not live.config.is_default
     children = _children()
     assert children
     live.close()

@@ -55,7 +55,7 @@ def test_with_little_seen_nothing_is_said() -> None:
 def test_what_is_far_from_its_prediction_was_no_measurement_of_it() -> None:
     good = [lesson(late=0.1, seed=n) for n in range(5)]
     expected = Experience(good, MODEL, MACHINE, TASK).errors([9.0], [TWO], np.array([[0.01]]))
-    absurd = Experience([*good, lesson(late=9.0)], MODEL, MACHINE, TASK)
+    absurd = Experience([*good, lesson(late=1.9)], MODEL, MACHINE, TASK)
     found = absurd.errors([9.0], [TWO], np.array([[0.01]]))
     assert expected is not None
     assert found is not None
