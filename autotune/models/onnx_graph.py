@@ -296,7 +296,8 @@ class _Reader:
         takes = {name for name in self._texts(found, _INPUT) if name}
         takes |= {name for path in within for name in path.taken}
         gives = [name for name in self._texts(found, _OUTPUT) if name]
-        own = 0 if b"Constant" in self._texts(found, _OP_TYPE) else 1
+        names = self._texts(found, _OP_TYPE)  # none in a damaged file
+        own = 0 if b"Constant" in names else min(1, len(names))
         nodes = own + max((path.nodes for path in within), default=0)
         self._nodes.append(_Node(takes, gives, nodes))
 

@@ -15,6 +15,8 @@ from autotune.store.schema import APPLICATION_ID, MIGRATIONS, VERSION
 
 BUSY_S = 30.0
 """So long one process waits for another that writes."""
+MOST_ANSWERED = 300
+"""Searches that are read at once: more would take seconds."""
 _COMPANIONS = ("", "-wal", "-shm")
 """Files that SQLite keeps for one database in WAL mode."""
 
@@ -93,11 +95,12 @@ class Store:
         return [(row[0], SearchRow(*row[1:])) for row in rows]
 
     def answered(self) -> list[SearchRow]:
-        """Return all searches that came to their end, latest first."""
+        """Return the searches that came to their end, latest first; of many, the latest."""
         with self._refusals():
             rows = self._connection.execute(
                 "SELECT started_at, owner, asked, model, premises, answer, command FROM searches "
-                "WHERE answer IS NOT NULL AND command = 'search' ORDER BY id DESC"
+                "WHERE answer IS NOT NULL AND command = 'search' ORDER BY id DESC LIMIT ?",
+                (MOST_ANSWERED,),
             ).fetchall()
         return [SearchRow(*row) for row in rows]
 

@@ -6,11 +6,10 @@ from pathlib import Path
 from urllib.parse import quote
 
 from autotune.errors import StoreError
+from autotune.store.database import MOST_ANSWERED
 from autotune.store.schema import APPLICATION_ID, VERSION
 
 _MAGIC = b"SQLite format 3\0"
-MOST_ANSWERS = 500
-"""The latest are read."""
 _ANSWERS = "SELECT answer FROM searches WHERE answer IS NOT NULL ORDER BY id DESC LIMIT ?"
 
 
@@ -44,6 +43,6 @@ def answers_in(path: Path) -> list[str]:
                 raise StoreError(
                     f"{path}: has version {version}, and this autotune reads up to {VERSION}"
                 )
-            return [str(row[0]) for row in connection.execute(_ANSWERS, (MOST_ANSWERS,))]
+            return [str(row[0]) for row in connection.execute(_ANSWERS, (MOST_ANSWERED,))]
     except sqlite3.Error as error:
         raise StoreError(f"{path}: {error}") from None
