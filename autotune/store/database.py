@@ -88,7 +88,8 @@ class Store:
         """Return all searches for the same, latest first, with their numbers."""
         with self._refusals():
             rows = self._connection.execute(
-                "SELECT id, started_at, owner, asked, model, premises, answer, command "
+                "SELECT id, started_at, owner, asked, model, premises, "
+                "CASE typeof(answer) WHEN 'text' THEN answer END, command "
                 "FROM searches WHERE asked = ? AND command = 'search' ORDER BY id DESC",
                 (asked,),
             ).fetchall()
@@ -99,7 +100,8 @@ class Store:
         with self._refusals():
             rows = self._connection.execute(
                 "SELECT started_at, owner, asked, model, premises, answer, command FROM searches "
-                "WHERE answer IS NOT NULL AND command = 'search' ORDER BY id DESC LIMIT ?",
+                # Of a store with spoilt bytes, it may be anything.
+                "WHERE typeof(answer) = 'text' AND command = 'search' ORDER BY id DESC LIMIT ?",
                 (MOST_ANSWERED,),
             ).fetchall()
         return [SearchRow(*row) for row in rows]

@@ -10,7 +10,7 @@ from autotune.store.database import MOST_ANSWERED
 from autotune.store.schema import APPLICATION_ID, VERSION
 
 _MAGIC = b"SQLite format 3\0"
-_ANSWERS = "SELECT answer FROM searches WHERE answer IS NOT NULL ORDER BY id DESC LIMIT ?"
+_ANSWERS = "SELECT answer FROM searches WHERE typeof(answer) = 'text' ORDER BY id DESC LIMIT ?"
 
 
 def is_store(path: Path) -> bool:
