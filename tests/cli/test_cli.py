@@ -128,7 +128,7 @@ def test_the_parent_process_never_loads_the_runtime() -> None:
 
 
 def test_a_search_answers_writes_and_shows_the_same(mlp: Path, tmp_path: Path) -> None:
-    question = ("search", str(mlp), "--slo", "50ms", "--loads", "50,400", "--budget", "15s")
+    question = ("search", str(mlp), "--slo", "50ms", "--loads", "50,400", "--budget", "25s")
     done = autotune(*question, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     written = tmp_path / "mlp.autotune.json"
