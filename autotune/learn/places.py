@@ -45,7 +45,7 @@ class Task(NamedTuple):
 
 def task_of(lesson: Lesson) -> Task:
     """Return the same of a search that was made."""
-    return Task(lesson.machine.cores, lesson.default_threads, lesson.base_s, lesson.sustainable_rps)
+    return Task(lesson.cores, lesson.default_threads, lesson.base_s, lesson.sustainable_rps)
 
 
 def session_place(shape: SessionShape, busy: float, task: Task) -> list[float]:

@@ -3,6 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from lessons import MACHINE, MODEL, TASK, lesson, time_of
+from msgspec import structs
 
 from autotune.learn.experience import Experience
 from autotune.learn.places import known_places, search_place, task_of, time_place
@@ -115,4 +116,6 @@ def test_places_hold_on_any_machine() -> None:
 def test_a_lesson_is_told_by_its_own_task() -> None:
     found = task_of(lesson())
     assert found == TASK
+    on_gpu = structs.replace(lesson(), cores=1)  # of a GPU, whatever its host has
+    assert task_of(on_gpu) == TASK._replace(cores=1)
     assert time_of(found) == time_of(TASK)
