@@ -9,6 +9,7 @@ import numpy.typing as npt
 from autotune.api import asked
 from autotune.api.asked import PathLike
 from autotune.api.result import Result
+from autotune.cli.exit_codes import WATCHED
 from autotune.config_file import TunedFile
 from autotune.drift.judge import Watched, judge
 from autotune.drift.records import DriftAnswer, DriftReport
@@ -21,13 +22,6 @@ from autotune.present.watched import watched_page
 
 if TYPE_CHECKING:
     import pandas as pd
-
-_EXIT_CODES: dict[DriftAnswer, int] = {
-    "fits": 0,
-    "slo_missed": 1,
-    "drifted": 3,
-    "too_little": 4,
-}
 
 
 class WatchResult(Result[DriftReport]):
@@ -51,7 +45,7 @@ class WatchResult(Result[DriftReport]):
     @property
     def exit_code(self) -> int:
         """What `autotune watch` exits with: 0 fits, 1 SLO missed, 3 drifted, 4 too little."""
-        return _EXIT_CODES[self.answer]
+        return WATCHED[self.answer]
 
     def to_pandas(self) -> "pd.DataFrame":
         """Return a row for each load of the policy."""

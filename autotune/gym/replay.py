@@ -7,15 +7,15 @@ import numpy as np
 
 from autotune import config_file, model_file
 from autotune.config_file import TunedFile
-from autotune.errors import ConfigFileError, UsageError
+from autotune.errors import StoreError, UsageError
 from autotune.given import make_model
 from autotune.gym.ground import Ground, Reading
 from autotune.records import LatticeMap
 from autotune.space.lattice import placed
 from autotune.spec import ServingConfig
-from autotune.store.database import Store
+from autotune.stages.memory import readable
+from autotune.store.reading import answers_in, is_store
 
-_SQLITE = b"SQLite format 3\0"
 _LEAST = 2
 """Configurations that must have been measured at a load, or there is nowhere to go."""
 
@@ -48,26 +48,20 @@ def replay(path: Path, model: str | None) -> Ground:
 
 def _is_store(path: Path) -> bool:
     try:
-        with path.open("rb") as file:
-            return file.read(len(_SQLITE)) == _SQLITE
-    except OSError as error:
+        return is_store(path)
+    except StoreError as error:
         raise UsageError(
-            f"machine={str(path)!r}: {error.strerror}; write here, paper:cpu:16, paper:gpu, or the "
+            f"machine={str(path)!r}: {error}; write here, paper:cpu:16, paper:gpu, or the "
             "path of a tuned file or a store"
         ) from None
 
 
 def _stored(path: Path, sha256: str | None) -> TunedFile:
-    with Store(path) as store:
-        if store.set_aside is not None:
-            raise UsageError(f"{path} was broken: it is set aside as {store.set_aside.name}")
-        rows = store.answered()
-    for row in rows:
-        assert row.answer is not None
-        try:
-            tuned = config_file.parse(row.answer.encode(), path)
-        except ConfigFileError:
-            continue  # of a version that is not known any more
+    try:
+        texts = answers_in(path)
+    except StoreError as error:
+        raise UsageError(str(error)) from None
+    for tuned in readable(texts):
         if sha256 in (None, tuned.model.sha256):
             return tuned
     raise UsageError(f"{path}: holds no search of this model that came to its end")

@@ -176,7 +176,7 @@ class KeptBench:
             self._credit(known)
             return known.outcome
         if self._presumed is not None and kind == "service_times":
-            before = self._memory.recall_of(self._presumed, digest, turn)
+            before = self._memory.recall(digest, turn, self._presumed)
             if before is not None and (known := _read(decoder, before)) is not None:
                 return known.outcome  # as if at once, and nothing that this search measured
         started_s, opening_s, compiled_s = self.now_s(), self.opening_s, self.compiled_s

@@ -1,7 +1,6 @@
 """What is known from other searches when one begins: the past, as far as it is of use."""
 
 import gzip
-from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import NamedTuple
@@ -16,8 +15,9 @@ from autotune.learn.places import Task
 from autotune.lesson import Lesson, Starter
 from autotune.outcome import ModelInfo
 from autotune.stages.events import Observer, Said
-from autotune.stages.memory import Memory, Version
+from autotune.stages.memory import Memory, Version, readable
 from autotune.stages.question import Question
+from autotune.stages.starting import check_source
 from autotune.stages.traits import machine_traits
 from autotune.store.reading import answers_in, is_store
 from autotune.traits import MachineTraits
@@ -62,14 +62,14 @@ def recollect(question: Question, memory: Memory, observe: Observer) -> Past:
         UsageError: something to learn from cannot be read, or teaches nothing.
     """
     learning = question.learning
-    own = [] if learning.blank else readable(memory.answers(), Path("store"))
+    own = [] if learning.blank else memory.answers()
     lessons = [one.lesson for one in own if one.lesson is not None]
     for path in learning.sources:
         lessons += read_lessons(path)
     if not learning.blank:
         lessons += starter_lessons()
     anew = learning.blank or question.keeping.fresh
-    versions = () if anew else tuple(memory.versions(question))
+    versions = () if anew else tuple(memory.versions())
     return Past(tuple(lessons), machine_traits(observe), versions)
 
 
@@ -79,18 +79,17 @@ def read_lessons(path: Path) -> list[Lesson]:
     Raises:
         UsageError: it is neither, cannot be read, or teaches nothing.
     """
-    where = f"--learn-from {path}"
-    if not path.is_file():
-        raise UsageError(f"{where}: there is no such file: name a tuned file or a store")
+    check_source(path)
     try:
-        tuned = readable(answers_in(path), path) if is_store(path) else [config_file.read(path)]
+        tuned = readable(answers_in(path)) if is_store(path) else [config_file.read(path)]
     except (ConfigFileError, StoreError) as error:
         raise UsageError(f"--learn-from {error}") from None
     found = [one.lesson for one in tuned if one.lesson is not None]
     if not found:
         raise UsageError(
-            f"{where}: teaches nothing: it was written before lessons were kept (schema version "
-            "7), or holds no search that came to its end; search again, or leave it out"
+            f"--learn-from {path}: teaches nothing: it was written before lessons were kept "
+            "(schema version 7), or holds no search that came to its end; search again, or leave "
+            "it out"
         )
     return found
 
@@ -99,17 +98,6 @@ def starter_lessons() -> list[Lesson]:
     """Return the lessons that come with the package."""
     packed = (files("autotune.learn") / STARTER).read_bytes()
     return list(msgspec.json.decode(gzip.decompress(packed), type=Starter).lessons)
-
-
-def readable(texts: Sequence[str], path: Path) -> list[TunedFile]:
-    """Return the answers of a store that this autotune can read."""
-    found = []
-    for text in texts:
-        try:
-            found.append(config_file.parse(text.encode(), path))
-        except ConfigFileError:
-            continue  # of a version that is not known any more
-    return found
 
 
 def _graph(tuned: TunedFile) -> str | None:

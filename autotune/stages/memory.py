@@ -5,11 +5,11 @@ at once if it was answered before. What is measured is kept before anybody is to
 """
 
 import os
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import msgspec
 from msgspec import structs
@@ -23,6 +23,8 @@ from autotune.stages.events import Observer, Said
 from autotune.stages.premises import Premises, asked_of, differences, premises_of
 from autotune.stages.question import Keeping, Question
 from autotune.store.database import RecordRow, SearchRow, Store, default_path
+
+T = TypeVar("T")
 
 
 class Version(NamedTuple):
@@ -65,8 +67,8 @@ class Memory:
         for search, row, changed in known:
             if changed or (row.answer is None and not is_gone(row.owner)):
                 continue
-            if row.answer is not None and (answer := _answer(row.answer)) is not None:
-                self.answer = answer
+            if found := readable([] if row.answer is None else [row.answer]):
+                (self.answer,) = found
                 text = f"answered from the store: measured on {row.started_at}, and nothing has "
                 self._say(f"{text}changed that matters; --fresh measures anew")
                 return
@@ -81,36 +83,17 @@ class Memory:
             self._say(f"measuring anew: since {row.started_at}, {'; '.join(changed)}")
         self.begin("search", asked, path, now)
 
-    def answers(self) -> list[str]:
-        """Return the tuned files of all searches that came to their end, the latest first."""
-        if self._store is None:
-            return []
-        try:
-            return [row.answer for row in self._store.answered() if row.answer is not None]
-        except StoreError as error:
-            self._warn(error)
-            return []
+    def answers(self) -> list[TunedFile]:
+        """Return what searches found that came to their end, the latest first."""
+        rows = self._read(Store.answered) or []
+        return readable(row.answer for row in rows if row.answer is not None)
 
-    def versions(self, question: Question) -> list["Version"]:
+    def versions(self) -> list["Version"]:
         """Return what was found when the same was asked here of other models, the latest first."""
-        if self._store is None or self._premises is None:
+        if self._premises is None:
             return []
-        try:
-            rows = self._store.searches(asked_of(question))
-        except StoreError as error:
-            self._warn(error)
-            return []
+        rows = self._read(lambda store: store.searches(self._row.asked)) or []
         return _of_other_models(rows, self._premises)
-
-    def recall_of(self, search: int, digest: bytes, turn: int) -> bytes | None:
-        """Return what came of a question in another search; None: it was not asked there."""
-        if self._store is None:
-            return None
-        try:
-            return self._store.outcome(search, digest, turn)
-        except StoreError as error:
-            self._warn(error)
-            return None
 
     def begin(self, command: str, asked: str, path: str, now: Premises) -> None:
         """Keep from now on what is measured, for something that was not asked before."""
@@ -123,18 +106,18 @@ class Memory:
     def _begin(self, store: Store) -> None:
         self._search = store.begin(self._row)
 
-    def recall(self, digest: bytes, turn: int) -> bytes | None:
+    def recall(self, digest: bytes, turn: int, search: int | None = None) -> bytes | None:
         """Return what came of a question when it was asked in this turn before; None: it was not.
 
-        A store that cannot be read any more knows nothing.
+        Args:
+            digest: of the question.
+            turn: how often it was asked before.
+            search: in which; None: this one.
         """
-        if self._store is None or not self._search:
+        asked_in = self._search if search is None else search
+        if not asked_in:
             return None
-        try:
-            return self._store.outcome(self._search, digest, turn)
-        except StoreError as error:
-            self._warn(error)
-            return None
+        return self._read(lambda store: store.outcome(asked_in, digest, turn))
 
     def keep(self, row: RecordRow) -> None:
         """Keep what was measured."""
@@ -163,13 +146,18 @@ class Memory:
         self, asked: str, now: Premises, path: str
     ) -> list[tuple[int, SearchRow, list[str]]]:
         """Return the searches for the same and what changed since each, the latest first."""
+        rows = self._read(lambda store: store.searches(asked)) or []
+        return _of_this_model(rows, now, path)
+
+    def _read(self, ask: Callable[[Store], T]) -> T | None:
+        """Return what the store knows; one that cannot be read any more knows nothing: None."""
         if self._store is None:
-            return []
+            return None
         try:
-            return _of_this_model(self._store.searches(asked), now, path)
+            return ask(self._store)
         except StoreError as error:
             self._warn(error)
-            return []
+            return None
 
     def _write(self, write: Callable[[Store], None]) -> None:
         if self._store is None:
@@ -264,39 +252,39 @@ def _of_this_model(
     rows: list[tuple[int, SearchRow]], now: Premises, path: str
 ) -> list[tuple[int, SearchRow, list[str]]]:
     """Return the searches of this model, wherever it lay, and what changed since each."""
-    found = []
-    for search, row in rows:
-        try:
-            before = msgspec.json.decode(row.premises, type=Premises)
-        except msgspec.ValidationError:
-            continue  # of an autotune that asked for others
-        if path == row.model or before.model_sha256 == now.model_sha256:
-            changed = differences(before, now.with_files(before.files))
-            found.append((search, row, changed))
-    return found
+    return [
+        (search, row, differences(before, now.with_files(before.files)))
+        for search, row, before in _with_premises(rows)
+        if path == row.model or before.model_sha256 == now.model_sha256
+    ]
 
 
 def _of_other_models(rows: list[tuple[int, SearchRow]], now: Premises) -> list[Version]:
     found = []
-    for search, row in rows:
-        if row.answer is None or (tuned := _answer(row.answer)) is None:
-            continue
-        try:
-            before = msgspec.json.decode(row.premises, type=Premises)
-        except msgspec.ValidationError:
-            continue
+    for search, row, before in _with_premises(rows):
         alike = structs.replace(before, model_sha256=now.model_sha256, files=now.files)
         if before.model_sha256 != now.model_sha256 and not differences(alike, now):
-            found.append(Version(search, tuned))
+            found += [Version(search, tuned) for tuned in readable([row.answer or ""])]
     return found
+
+
+def _with_premises(
+    rows: list[tuple[int, SearchRow]],
+) -> Iterator[tuple[int, SearchRow, Premises]]:
+    """Yield searches with what they hold for; none of an autotune that asked for others."""
+    for search, row in rows:
+        with suppress(msgspec.ValidationError):
+            yield search, row, msgspec.json.decode(row.premises, type=Premises)
 
 
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def _answer(text: str) -> TunedFile | None:
-    try:
-        return config_file.parse(text.encode(), Path("store"))
-    except ConfigFileError:
-        return None  # of a version that is not known any more
+def readable(texts: Iterable[str]) -> list[TunedFile]:
+    """Return the tuned files of a store, but for those of a version that is not known any more."""
+    found = []
+    for text in texts:
+        with suppress(ConfigFileError):
+            found.append(config_file.parse(text.encode(), Path("store")))
+    return found

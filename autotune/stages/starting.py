@@ -23,11 +23,20 @@ def make_learning(sources: Sequence[Path], blank: bool) -> Learning:
         UsageError: a source is no file.
     """
     for path in sources:
-        if not path.is_file():
-            raise UsageError(
-                f"--learn-from {path}: there is no such file: name a tuned file or a store"
-            )
+        check_source(path)
     return Learning(sources=tuple(sources), blank=blank)
+
+
+def check_source(path: Path) -> None:
+    """Find out whether something to learn from is there.
+
+    Raises:
+        UsageError: it is no file.
+    """
+    if not path.is_file():
+        raise UsageError(
+            f"--learn-from {path}: there is no such file: name a tuned file or a store"
+        )
 
 
 def make_incumbent(serving: str | TunedFile | None, device: Provider) -> tuple[Incumbent, ...]:

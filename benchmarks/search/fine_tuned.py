@@ -50,15 +50,10 @@ def main() -> None:
 def _races(kind: str, seeds: int) -> Iterator[Transferred]:
     for model in range(MODELS):
         others = [_environment(kind, other) for other in range(MODELS) if other != model]
-        trained = DQN(
-            "MlpPolicy",
+        trained = _agent(
             others[0],
-            seed=model,
-            device="cpu",
-            learning_rate=1e-3,
+            model,
             learning_starts=500,
-            batch_size=64,
-            gamma=0.9,
             target_update_interval=500,
             exploration_fraction=0.6,
         )
@@ -70,15 +65,10 @@ def _races(kind: str, seeds: int) -> Iterator[Transferred]:
         )
         with_weights = trained.get_parameters()
         for seed in range(seeds):
-            agent = DQN(
-                "MlpPolicy",
+            agent = _agent(
                 _environment(kind, model),
-                seed=seed,
-                device="cpu",
-                learning_rate=1e-3,
+                seed,
                 learning_starts=32,
-                batch_size=64,
-                gamma=0.9,
                 target_update_interval=100,
                 exploration_initial_eps=0.3,
                 exploration_final_eps=0.05,
@@ -87,6 +77,19 @@ def _races(kind: str, seeds: int) -> Iterator[Transferred]:
             seen = _Seen(space)
             agent.learn(MOST_STEPS, callback=seen)
             yield seen.race(kind, model, seed)
+
+
+def _agent(env: gymnasium.Env[Any, Any], seed: int, **more: float) -> DQN:
+    return DQN(
+        "MlpPolicy",
+        env,
+        seed=seed,
+        device="cpu",
+        learning_rate=1e-3,
+        batch_size=64,
+        gamma=0.9,
+        **more,
+    )
 
 
 def _environment(kind: str, model: int) -> gymnasium.Env[Any, Any]:

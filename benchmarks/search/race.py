@@ -152,14 +152,10 @@ def race(space: Space, name: str, seed: int, most: int) -> Raced:
         space.name, len(space.configs), len(space.loads_rps), name, seed, 0, steps, 0, None
     )
     if name in OURS:
-        _race_rrl(space, raced, most)
+        race_rrl(space, raced, most)
     else:
         _race_rival(space, raced, most)
     return raced
-
-
-def _race_rrl(space: Space, raced: Raced, most: int) -> None:
-    race_rrl(space, raced, most)
 
 
 def race_rrl(
