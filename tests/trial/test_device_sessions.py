@@ -52,9 +52,11 @@ def test_the_copies_of_all_replicas_are_added_up_without_those_of_warming_up(ove
     transfer = served(overlap, devices=2).transfer
     assert transfer is not None
     assert transfer.batches == COUNT
-    # At least what the laws say: on a device in real time, events are late, never early.
-    assert COUNT * 0.001 <= transfer.in_s < transfer.in_s + transfer.out_s < 10
-    assert COUNT * 0.001 <= transfer.compute_s < 10
+    # At least what the laws say, rounding apart: on a device in real time, events are late, never
+    # early.
+    least_s = COUNT * 0.001 * (1 - 1e-6)
+    assert least_s <= transfer.in_s < transfer.in_s + transfer.out_s < 10
+    assert least_s <= transfer.compute_s < 10
     assert (transfer.hidden_share > 0.2) == overlap
 
 
