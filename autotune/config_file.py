@@ -13,6 +13,8 @@ Format history:
     6   what executes the model: providers, forms of a torch model, replicas as processes, GPUs; who
         executes which share of its nodes, compile time, and copies to and from a GPU
     7   what others can learn from the search, what it learnt from others, and which strategy it was
+    8   what `autotune plan` reckons with: how long executions take, what the machine draws, what
+        can be traded between latency, energy and cores
 
 Older versions are read (`autotune/upgrade.py`): what they did not record is null.
 """
@@ -36,22 +38,22 @@ from autotune.records import (
     Gain,
     InputInfo,
     LatticeMap,
-    Placement,
     Summary,
 )
-from autotune.spec import Objective, PositiveMs, PositiveRps, Record, ServingConfig, Slo
+from autotune.search_info import SearchInfo
+from autotune.service import Power, ServiceModel, TradeOff
+from autotune.spec import PositiveMs, PositiveRps, Record, ServingConfig, Slo
 from autotune.tabular import printable
 from autotune.upgrade import upgrade
 from autotune.whole_file import write_whole
 
-SCHEMA_VERSION = 7
-SCHEMA_PATH = Path(__file__).parent / "schema" / "autotune-v7.schema.json"
+SCHEMA_VERSION = 8
+SCHEMA_PATH = Path(__file__).parent / "schema" / "autotune-v8.schema.json"
 MOST_BYTES = 64_000_000
 """Of a tuned file: some ten thousand trials, ten times as many as a search of a day makes."""
 
 Status = Literal["complete", "slo_not_met", "interrupted"]
 Phase = Literal["search", "confirm"]
-StopReason = Literal["settled", "verified", "budget", "trials", "interrupted"]
 Evidence = Literal["confirmed", "measured", "predicted"]
 
 
@@ -119,67 +121,6 @@ class Trial(Record, frozen=True):
     failure: Failed | None
 
 
-class SearchInfo(Record, frozen=True):
-    """How the search went."""
-
-    started_at: str
-    seconds: float
-    profile_seconds: float
-    budget_s: float
-    seed: int
-    stopped: StopReason
-    points: int
-    """Configurations in the space."""
-    left_out: list[str]
-    """Configurations that could not be tried, each with the reason."""
-    sustainable_rps: float
-    """Highest load predicted to meet the SLO."""
-    objective: Objective
-    max_risk: float | None
-    """Only what was predicted to miss the SLO with less than this chance was tried; None: any."""
-    violations: int
-    """Measurements, confirmation included, in which the SLO was missed."""
-    prediction: "PredictionError | None"
-    """None: nothing was measured."""
-    compiled_s: float
-    """Seconds spent on compiling the model; in no latency."""
-    placements: list[Placement]
-    """Of each execution provider that was tried."""
-    strategy: str
-    """Which search said what to measure."""
-    learnt: "Learnt | None"
-    """None: nothing was there to learn from, as in files before version 7."""
-
-
-class Learnt(Record, frozen=True):
-    """What the search had from others, and what of it proved right."""
-
-    searches: int
-    """From which it learnt."""
-    version_of: str | None
-    """When a model of the same graph, with other weights, was searched for; None: never."""
-    times_trust: float | None
-    """Chance, by what was measured, that service times err as was learnt; None: nothing was."""
-    latency_trust: float | None
-    """Likewise, that latency does."""
-
-
-class PredictionError(Record, frozen=True):
-    """How far off the prediction was: median factors over the first measurements of each pair."""
-
-    objective: float
-    """Of latency at the SLO's percentile, as predicted just before each measurement."""
-    p50: float | None
-    """Of the median; None in older files."""
-    profile_only: float | None
-    """As `objective`, of what was predicted before anything was measured; None in older files."""
-    predicted_capacity_rps: float
-    capacity_met_rps: float | None
-    """The highest load up to which the SLO was met; None: it was met at none."""
-    capacity_missed_rps: float | None
-    """The lowest load at which it was missed; None: it was missed at none."""
-
-
 class Reference(Record, frozen=True):
     """What one execution of one request costs on one thread: tells a heavier model from noise."""
 
@@ -209,7 +150,7 @@ class TunedFile(Record, frozen=True):
     """The whole file."""
 
     format: Literal["autotune"]
-    schema_version: Literal[7]
+    schema_version: Literal[8]
     status: Status
     summary: str
     """What to deploy and what it gains, in a sentence or two."""
@@ -241,6 +182,11 @@ class TunedFile(Record, frozen=True):
     cannot be named."""
     lesson: Lesson | None
     """What other searches learn from this one; None: nothing, as before version 7."""
+    service: ServiceModel | None
+    """None: not known, as before version 8; likewise:"""
+    power: Power | None
+    trade_offs: list[TradeOff]
+    """By load, then latency; empty before version 8."""
 
     def entry_for(self, load_rps: float) -> PolicyEntry | None:
         """Return the lowest entry that reaches the load; None: it is above all."""

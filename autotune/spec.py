@@ -7,7 +7,7 @@ import msgspec
 from autotune.units import format_shape
 
 ExecutionMode = Literal["sequential", "parallel"]
-Objective = Literal["latency", "capacity", "cpu", "cores"]
+Objective = Literal["latency", "capacity", "cpu", "cores", "energy"]
 """What a search is for; see `autotune.stages.goal`."""
 ReplicasAs = Literal["threads", "processes"]
 """Replicas share a process, or have one each, which pays for what holds the interpreter lock."""

@@ -12,7 +12,8 @@ point is next, `trial` measures it in a process of its own with the `engine` tha
 """
 
 from autotune import config_file
-from autotune.config_file import StopReason, TunedFile
+from autotune.config_file import TunedFile
+from autotune.search_info import StopReason
 from autotune.stages.alone import alone
 from autotune.stages.answer import Ended, answer, as_asked
 from autotune.stages.confirm import confirm

@@ -31,6 +31,8 @@ def upgrade(head: dict[str, Any], version: int) -> dict[str, Any]:
         head = _from_version_5(head)
     if version < 7:
         head = _from_version_6(head)
+    if version < 8:
+        head = {**head, "schema_version": 8, "service": None, "power": None, "trade_offs": []}
     return head
 
 

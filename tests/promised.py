@@ -13,7 +13,7 @@ from autotune.stages.gate_rounds import GateQuestion
 from autotune.stages.reference import cost_windows, reference_of
 from autotune.trial.bench import Bench
 
-GOLDEN = Path(__file__).parent / "golden" / "v7.autotune.json"
+GOLDEN = Path(__file__).parent / "golden" / "v8.autotune.json"
 TUNED = config_file.read(GOLDEN)
 (ENTRY,) = (one for one in TUNED.policy if one.load_rps == 160)
 

@@ -15,7 +15,7 @@ from drawn import DRAWN
 from autotune import config_file
 from autotune.errors import ConfigFileError, UsageError
 
-GOLDEN = Path(__file__).parent / "golden" / "v7.autotune.json"
+GOLDEN = Path(__file__).parent / "golden" / "v8.autotune.json"
 
 
 def golden() -> dict[str, Any]:
@@ -34,7 +34,7 @@ def test_a_file_of_version_1_is_read_with_what_it_did_not_record_unknown() -> No
     assert low.measured.issue_lateness_ms is None
     assert low.measured.joules_per_request is None
     assert low.measured.disturbed == []
-    assert json.loads(config_file.to_json(old))["schema_version"] == 7
+    assert json.loads(config_file.to_json(old))["schema_version"] == 8
 
 
 def test_a_file_of_version_2_is_read_with_what_it_did_not_record_unknown() -> None:
@@ -117,6 +117,36 @@ def test_a_file_of_version_6_has_nothing_to_teach() -> None:
     assert (read.lesson, read.search.learnt, read.search.strategy) == (None, None, "rrl")
 
 
+def test_a_file_of_version_7_has_nothing_to_plan_with() -> None:
+    read = config_file.read(GOLDEN.with_name("v7.autotune.json"))
+    assert (read.service, read.power, read.trade_offs) == (None, None, [])
+    assert read.policy == config_file.read(GOLDEN).policy
+
+
+@pytest.mark.parametrize(
+    ("break_it", "message"),
+    [
+        (lambda one: one["configs"][0]["crowding"].append(1.0), "one slow-down a number of busy"),
+        (lambda one: one["configs"].pop(0), "is not among those of `service`"),
+        (lambda one: one["configs"][0].update(rests=99), "no kind of rests"),
+        (lambda one: one["rests_s"][0][0].pop(), "rests in `service` are not 64"),
+        (lambda one: one["jitter"].reverse(), "are not ascending"),
+        (lambda one: one["alone"].reverse(), "are not ascending"),
+        (lambda one: one["configs"][0]["batch_s"].append(1e300), "none that there can be"),
+        (lambda one: one["configs"][0]["config"].update(max_batch_size=1024), "among those"),
+    ],
+)
+def test_service_times_that_contradict_themselves_are_refused(
+    tmp_path: Path, break_it: Callable[[dict[str, Any]], None], message: str
+) -> None:
+    file = golden()
+    break_it(file["service"])
+    path = tmp_path / "broken.json"
+    path.write_text(json.dumps(file))
+    with pytest.raises(ConfigFileError, match=message):
+        config_file.read(path)
+
+
 def test_the_golden_file_fits_the_published_schema() -> None:
     jsonschema.validate(golden(), json.loads(config_file.SCHEMA_PATH.read_text()))
 
@@ -128,7 +158,7 @@ def test_the_published_schema_is_that_of_the_code() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"schema_version": 8}, "schema version 8"),
+        ({"schema_version": 9}, "schema version 9"),
         ({"schema_version": "6"}, "schema version '6'"),
         ({"schema_version": True}, "schema version True"),
         ({"format": "other"}, "is not a tuned file"),

@@ -10,7 +10,7 @@ from autotune import config_file, model_file
 from autotune.probes.machine import this_machine
 from autotune.spec import ServingConfig
 
-GOLDEN = Path(__file__).parent / "golden" / "v7.autotune.json"
+GOLDEN = Path(__file__).parent / "golden" / "v8.autotune.json"
 
 # The golden file was made on another machine for another model, and says so.
 pytestmark = pytest.mark.filterwarnings("ignore::autotune.embed.StaleWarning")

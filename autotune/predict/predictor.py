@@ -76,6 +76,10 @@ class Predictor:
         """The points as the queue simulation sees them, uncorrected."""
         return self._basis.lanes
 
+    def corrected(self, points: Indices) -> Lanes:
+        """Return some points as they are predicted by now."""
+        return _only(self._lanes, points)
+
     @property
     def law(self) -> ServiceLaw:
         """The law that is corrected."""

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from autotune.outcome import Samples
-from autotune.predict.rest import DRAWS
+from autotune.service import REST_DRAWS
 from autotune.stats.service import rested
 
 Indices = npt.NDArray[np.int64]
@@ -79,7 +79,7 @@ def simulate(arrivals_s: Samples, lanes: Lanes, jitter: Samples, seed: int) -> S
     if lanes.calm_busy is not None and lanes.crowded_jitter is not None:
         calm_busy = lanes.calm_busy
         crowded = np.random.default_rng(seed).choice(lanes.crowded_jitter, count)
-    rest_draws = np.random.default_rng((seed, 1)).integers(DRAWS, size=count)
+    rest_draws = np.random.default_rng((seed, 1)).integers(REST_DRAWS, size=count)
     # Replicas that a lane does not have are never free.
     free_s = np.where(np.arange(most) < lanes.replicas[:, None], 0.0, np.inf)
     padded = np.append(arrivals_s, np.inf)

@@ -13,12 +13,12 @@ from typing import NamedTuple
 import numpy as np
 
 from autotune.outcome import Samples
+from autotune.service import REST_DRAWS
 from autotune.spec import Record, SessionShape
 from autotune.stats.service import rested
 
 SLEEPING, SPINNING = 0, 1
 ALONE, BESIDE = 0, 1
-DRAWS = 64
 LEAST_RESTED = 0.5
 """Of (1): executions after shorter rests tell little of w."""
 LEAST_RESTS = 10
@@ -44,11 +44,11 @@ class Steady(NamedTuple):
 
 
 def fit_rests(paced: Sequence[tuple[Paced, Steady]]) -> Samples:
-    """Return w of (1) in seconds, shape (SLEEPING/SPINNING, ALONE/BESIDE, DRAWS), sorted.
+    """Return w of (1) in seconds, shape (SLEEPING/SPINNING, ALONE/BESIDE, REST_DRAWS), sorted.
 
     What was not seen is taken from what is most like it; 0 where nothing was.
     """
-    found = np.zeros((2, 2, DRAWS))
+    found = np.zeros((2, 2, REST_DRAWS))
     for one, steady in paced:
         kind = SPINNING if one.shape.spinning else SLEEPING
         share, beside = rested(one.rest_s), one.others > 0
@@ -58,7 +58,7 @@ def fit_rests(paced: Sequence[tuple[Paced, Steady]]) -> Samples:
             tells = own & (share >= LEAST_RESTED)
             if tells.sum() >= LEAST_RESTS:
                 w_s = np.maximum(0.0, extra_s[tells] / share[tells])
-                found[kind, place] = np.quantile(w_s, (np.arange(DRAWS) + 0.5) / DRAWS)
+                found[kind, place] = np.quantile(w_s, (np.arange(REST_DRAWS) + 0.5) / REST_DRAWS)
                 known.append(place)
         if len(known) == 1:
             found[kind] = found[kind, known[0]]

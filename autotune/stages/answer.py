@@ -8,16 +8,14 @@ import msgspec
 from autotune.arrivals import Traffic
 from autotune.config_file import (
     Binding,
-    Learnt,
     ModelIdentity,
     PolicyEntry,
-    SearchInfo,
     Status,
-    StopReason,
     TunedFile,
 )
 from autotune.outcome import Measured
 from autotune.probes.machine import this_machine
+from autotune.search_info import Learnt, SearchInfo, StopReason
 from autotune.spec import ServingConfig
 from autotune.stages.confirm import finalists
 from autotune.stages.context import Context
@@ -29,6 +27,7 @@ from autotune.stages.lessons import lesson_of
 from autotune.stages.question import Question
 from autotune.stages.reference import reference_of
 from autotune.stages.sentence import meeting_from_below, summarize_policy
+from autotune.stages.serving import service_of
 from autotune.stages.survey import Ground, best_predicted
 from autotune.stats.summary import summarize
 from autotune.strategy.protocol import Search, Strategy
@@ -50,7 +49,7 @@ def answer(context: Context, ground: Ground, strategy: Search, ended: Ended) -> 
     question, info = context.question, ground.info
     return TunedFile(
         format="autotune",
-        schema_version=7,
+        schema_version=8,
         status=_status(entries, context, ended),
         summary=summarize_policy(entries, question.slo),
         recommended=recommended(entries),
@@ -80,6 +79,9 @@ def answer(context: Context, ground: Ground, strategy: Search, ended: Ended) -> 
         lattice=lattice_map(context, ground, strategy),
         repeat=repeat_arguments(question),
         lesson=lesson_of(context, ground),
+        service=service_of(context, ground, entries),
+        power=None,
+        trade_offs=[],
     )
 
 

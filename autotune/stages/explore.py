@@ -4,8 +4,8 @@ import math
 
 import numpy as np
 
-from autotune.config_file import StopReason
 from autotune.outcome import Samples
+from autotune.search_info import StopReason
 from autotune.spec import Record, ServingConfig
 from autotune.stages.context import Context
 from autotune.stages.drive import Window, run_trial, search_window_s

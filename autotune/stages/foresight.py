@@ -6,7 +6,8 @@ from itertools import takewhile
 
 import numpy as np
 
-from autotune.config_file import PolicyEntry, PredictionError, Trial
+from autotune.config_file import PolicyEntry, Trial
+from autotune.search_info import PredictionError
 from autotune.stages.context import Context
 from autotune.stages.survey import Ground
 

@@ -27,7 +27,7 @@ from autotune.stages.gate import GateAnswer
 from autotune.stages.gate_rounds import GateQuestion
 from autotune.stages.question import MeasureQuestion, Question
 
-GOLDEN = Path(__file__).parents[1] / "golden" / "v7.autotune.json"
+GOLDEN = Path(__file__).parents[1] / "golden" / "v8.autotune.json"
 TWO = ServingConfig(replicas=2, intra_op_threads=1)
 
 

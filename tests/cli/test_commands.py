@@ -19,7 +19,7 @@ from autotune.cli.commands import kinds_of
 from autotune.cli.exit_codes import EXIT_CODES, ExitCode
 from autotune.cli.settings import ON_THE_COMMAND_LINE_ONLY
 
-GOLDEN = str(Path(__file__).parents[1] / "golden" / "v7.autotune.json")
+GOLDEN = str(Path(__file__).parents[1] / "golden" / "v8.autotune.json")
 COMMANDS: dict[str, Any] = dict(getattr(typer.main.get_command(app), "commands", {}))
 
 Said = Callable[..., str]
@@ -131,7 +131,7 @@ def test_alone_it_prints_help_and_is_a_mistake(capsys: pytest.CaptureFixture[str
         ("search a --slo 1s --budget 1us", "--budget '1us' is too short: a search takes several"),
         ("search a --slo 1s --budget 25h", "--budget '25h' is more than a day"),
         ("search '' --slo 1s", "the model's name is empty"),
-        ("search a --slo 1s --objective latncy", "capacity, cpu, cores; did you mean 'latency'?"),
+        ("search a --slo 1s --objective latncy", "capacity, cpu, cores, energy; did you mean 'latency'?"),
         ("search magika: --slo 1s --strategy rll", "is none of rrl"),
         ("search a --slo 1s --arrivals poison", "did you mean 'poisson'?"),
         ("measure a --slo 1s --load 1 --execution-mode paralel", "did you mean 'parallel'?"),

@@ -10,8 +10,8 @@ from autotune.predict.correction import Correction, as_states, corrected
 from autotune.predict.forecast import make_lanes
 from autotune.predict.predictor import UNMODELLED, Basis, Predictor
 from autotune.predict.queue_simulation import Lanes, batch_seconds
-from autotune.predict.rest import DRAWS
 from autotune.predict.service_law import ServiceLaw
+from autotune.service import REST_DRAWS
 from autotune.spec import ServingConfig
 from autotune.stats.service import ServiceState
 
@@ -163,7 +163,7 @@ def test_corrected_lanes_take_as_long_as_was_seen() -> None:
 
 def test_what_resting_costs_is_not_taken_for_slow_sessions() -> None:
     lanes, law = lanes_and_law()
-    rests_s = np.full((2, 2, DRAWS), 0.004)
+    rests_s = np.full((2, 2, REST_DRAWS), 0.004)
     lanes = lanes._replace(rests_s=rests_s, rests_as=np.zeros(len(CONFIGS), dtype=np.int64))
     arrivals_s = np.cumsum(np.random.default_rng(0).exponential(0.1, 800))
     one = Predictor(Basis(lanes, law, SHAPES, PLACES, [arrivals_s], 0.95))

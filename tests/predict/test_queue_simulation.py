@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 from autotune.outcome import Samples
 from autotune.predict.queue_simulation import Lanes, batch_seconds, simulate, table_sizes
-from autotune.predict.rest import ALONE, BESIDE, DRAWS, SLEEPING, SPINNING
+from autotune.predict.rest import ALONE, BESIDE, SLEEPING, SPINNING
+from autotune.service import REST_DRAWS
 
 ONE = np.array([1.0])
 SIZES = table_sizes(8)
@@ -184,7 +185,7 @@ def test_executions_are_erratic_only_beside_more_replicas_than_there_are_cores_f
 
 def test_a_replica_that_rested_takes_longer_and_by_whom_it_begins_beside() -> None:
     alone_s, beside_s = 0.25, 0.75
-    rests_s = np.zeros((2, 2, DRAWS))
+    rests_s = np.zeros((2, 2, REST_DRAWS))
     rests_s[SLEEPING, ALONE], rests_s[SLEEPING, BESIDE] = alone_s, beside_s
     lanes = lanes_of([Lane(), Lane(replicas=2), Lane()])._replace(
         rests_s=rests_s, rests_as=np.array([SLEEPING, SLEEPING, SPINNING])

@@ -3,9 +3,10 @@
 from msgspec.structs import replace
 from promised import TUNED
 
-from autotune.config_file import Learnt, TunedFile
+from autotune.config_file import TunedFile
 from autotune.present.answer import answer_page
 from autotune.present.document import Line
+from autotune.search_info import Learnt
 
 LEARNT = Learnt(searches=21, version_of=None, times_trust=0.987, latency_trust=None)
 
