@@ -33,6 +33,7 @@ DTYPES = (
 )
 """What the inputs of a torch model may hold."""
 DAY_S = 86_400.0
+MAX_WATTS = 100_000.0
 MAX_LOAD_RPS = 1e6
 """Above this many requests/s the schedule itself could not be issued by any replica here."""
 
@@ -133,6 +134,22 @@ def parse_percent(text: str, option: str) -> float:
         like = _without_comma(text) or "it like 99 or 99.9"
         raise UsageError(f"{option} {text!r} is not a percentage: write {like}")
     return percent
+
+
+def parse_watts(text: str, option: str) -> float:
+    """Return the watts of `150W`, `2.5 W` or `2.5`.
+
+    Raises:
+        UsageError: it is none, not above zero, or more than any machine draws.
+    """
+    try:
+        watts = float(text.strip().lower().removesuffix("w"))
+    except ValueError:
+        like = _without_comma(text) or "it like 150W or 2.5W"
+        raise UsageError(f"{option} {text!r} is no power: write {like}") from None
+    if not 0 < watts <= MAX_WATTS:
+        raise UsageError(f"{option} {text!r} must be above zero, and at most {MAX_WATTS:,.0f} W")
+    return watts
 
 
 def parse_percentile(text: str, option: str) -> float:

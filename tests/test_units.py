@@ -1,4 +1,5 @@
 import math
+import re
 
 import pytest
 from hypothesis import given
@@ -19,6 +20,7 @@ from autotune.units import (
     parse_shapes,
     parse_share,
     parse_typed_shapes,
+    parse_watts,
 )
 
 
@@ -318,3 +320,24 @@ def test_a_share_that_was_meant_is_named(text: str, hint: str) -> None:
 def test_a_share_that_is_none_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match="--safe"):
         parse_share(text, "--safe")
+
+
+@pytest.mark.parametrize("text", ["2.5", "2.5W", "2.5 w", " 2.5 W "])
+def test_watts_are_read_with_and_without_their_unit(text: str) -> None:
+    assert parse_watts(text, "--idle-watts") == 2.5
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("2,5W", "--idle-watts '2,5W' is no power: write 2.5W"),
+        ("much", "--idle-watts 'much' is no power: write it like 150W or 2.5W"),
+        ("0", "--idle-watts '0' must be above zero, and at most 100,000 W"),
+        ("-1W", "must be above zero"),
+        ("nan", "must be above zero"),
+        ("1e9W", "at most 100,000 W"),
+    ],
+)
+def test_a_power_that_is_none_is_refused(text: str, complaint: str) -> None:
+    with pytest.raises(UsageError, match=re.escape(complaint)):
+        parse_watts(text, "--idle-watts")

@@ -7,7 +7,7 @@ from autotune.spec import Record, ServingConfig, Slo
 Kind = Literal[
     "peak", "static", "reactive_hpa", "reactive_ray", "predictive", "spill_over", "oracle"
 ]
-"""A way to decide how many machines there are; see `autotune.plan.scaling`.
+"""A way to decide how many machines there are; see `autotune.planning.scaling`.
 
 peak          a fixed fleet for the busiest step
 static        the cheapest fixed fleet that meets the SLO over the whole trace
@@ -72,7 +72,7 @@ class TypePlanned(Record, frozen=True):
 
 
 class FunctionPlanned(Record, frozen=True):
-    """The cheapest way to serve on a function platform; see `autotune.plan.functions`."""
+    """The cheapest way to serve on a function platform; see `autotune.planning.functions`."""
 
     name: str
     memory_mib: int
@@ -82,8 +82,10 @@ class FunctionPlanned(Record, frozen=True):
     mean_batch_size: float
     execution_ms: float
     """Of the mean batch."""
+    percentile: float
+    """Above the SLO's, so that there is room for cold starts; at this one are:"""
     analytic_ms: float
-    """At the SLO's percentile, by the analytic model; likewise, by simulation:"""
+    """By the analytic model; likewise, by simulation:"""
     simulated_ms: float
     cold_start_s: float
 
@@ -111,16 +113,17 @@ class PolicyPlanned(Record, frozen=True):
     cost: float
     """Over the whole trace."""
     cost_per_million: float
-    to_peak: float
-    """Cost over that of the fleet for the peak; likewise, over the oracle's:"""
-    to_oracle: float
+    to_peak: float | None
+    """Cost over that of the fleet for the peak; None: no machine keeps the SLO. Likewise, over the
+    oracle's:"""
+    to_oracle: float | None
     attainment: float
     """Share of all requests answered within the SLO."""
     meets_slo: bool
-    p50_ms: float
-    p95_ms: float
+    p50_ms: float | None
+    """None: more than half was never answered; likewise:"""
+    p95_ms: float | None
     p99_ms: float | None
-    """None: more than a hundredth was never answered; likewise:"""
     objective_ms: float | None
     """At the SLO's percentile."""
     lost_share: float
@@ -188,7 +191,8 @@ class Plan(Record, frozen=True):
     """In the order of `Kind`; those that take part."""
     forecast: ForecastError | None
     """None: the trace is too short to forecast from."""
-    aggregation: AggregationError
+    aggregation: AggregationError | None
+    """None: no stretch of the trace that was kept met a machine."""
     notes: list[str]
     autotune: str
     """Version that made it."""
