@@ -5,11 +5,12 @@ The one public door to the engine. The runtime is imported when it is first need
 
 import os
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from autotune import config_file, model_file
-from autotune.config_file import Status, TunedFile
+from autotune.config_file import PolicyEntry, Status, TunedFile
 from autotune.errors import StaleError, UsageError
 from autotune.present.answer import answer_page
 from autotune.present.document import Document
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     import onnxruntime
     import pandas as pd
 
+    from autotune.engine.follow import Level
     from autotune.engine.live import LiveEngine
 
 
@@ -150,6 +152,12 @@ class Tuned(Shown):
 
         return front_frame(self.file)
 
+    def trade_offs(self) -> "pd.DataFrame":
+        """Return, by load, what no other beats in latency, energy and cores per request at once."""
+        from autotune.frames import trade_offs_frame
+
+        return trade_offs_frame(self.file)
+
     def config(self, load_rps: float | None = None) -> ServingConfig:
         """Return the configuration for a load in requests/s; without one, the recommended.
 
@@ -206,6 +214,7 @@ class Tuned(Shown):
             "batch_wait_timeout_s": config.batch_timeout_ms / 1000,
         }
 
+    @speaks_python
     def open(
         self,
         model: str | os.PathLike[str],
@@ -213,28 +222,34 @@ class Tuned(Shown):
         trust_pickle: bool = False,
         *,
         max_queued: int = 1024,
+        follow: bool = False,
     ) -> "LiveEngine":
         """Load the model's replicas and start serving: `submit(inputs) -> Future`.
 
         Args:
             model: a path, `package:file` or `package.module:function` as on the command line.
-            load_rps: the load to serve; None: the recommended configuration.
+            load_rps: the load to serve; None: the recommended configuration. With `follow`, only
+                what to begin with.
             trust_pickle: load a pickled torch module, which runs code that the file names.
             max_queued: as many requests may wait; `submit` rejects others with QueueFullError.
                 A queue is worth having as long as its end is still answered in time: latency
                 allowed x requests/s served.
+            follow: change to the policy's configuration for the load as it is, whenever that
+                changes; see `autotune.engine.follow.Rule`. Sessions are opened beside those that
+                serve, of which the last used stay open, so memory for two is needed.
 
         Raises:
             ModelError: the model cannot be found or loaded.
-            UsageError: this process was not started as the configuration needs it, or
-                `max_queued` is not at least 1.
+            UsageError: this process was not started as the configuration needs it (with `follow`,
+                any of the policy), `max_queued` is not at least 1, or with `follow` the model does
+                not take the requests that the file was made with.
 
         Warns:
             StaleWarning: it is not the model that was tuned.
         """
-        from autotune.engine.live import Admission, LiveEngine, Upkeep
+        from autotune.engine.live import Admission, LiveEngine
         from autotune.given import make_model
-        from autotune.models.live_replicas import LiveReplicas
+        from autotune.models.live_replicas import LiveReplicas, open_following
         from autotune.promise import loading_of, request_shapes
 
         if max_queued < 1:
@@ -245,17 +260,48 @@ class Tuned(Shown):
         if self._stale != "ignore" and model_file.sha256(path) != self.file.model.sha256:
             text = f"{path}: is not the model that was tuned ({self.file.model.name})"
             _say_stale(text, self._stale)
-        config = self.config(load_rps)
-        _demand_environment(config, self.file.runtime)
-        replicas = LiveReplicas(spec, config.session_shape)
-        reopen = replicas.reopen if replicas.in_processes else None
+        config, following = self.config(load_rps), None
+        if follow:
+            levels = levels_of(self.file.policy)
+            start = _level_of(levels, config, load_rps)
+            for level in levels:
+                _demand_environment(level.config, self.file.runtime)
+            config = levels[start].config
+            replicas, following = open_following(spec, levels, start)
+        else:
+            _demand_environment(config, self.file.runtime)
+            replicas = LiveReplicas(spec, config.session_shape)
+        infers, upkeep = replicas.prepared
         return LiveEngine(
-            replicas.infers,
+            infers,
             config.max_batch_size,
             config.batch_timeout_ms / 1000,
             Admission(max_queued, replicas.names),
-            Upkeep(reopen, replicas.kill, replicas.close),
+            upkeep,
+            following,
         )
+
+
+def levels_of(policy: Sequence[PolicyEntry]) -> "list[Level]":
+    """Return the policy with each configuration once: up to the highest load in a row it is for."""
+    from autotune.engine.follow import Level
+
+    levels = [Level(entry.load_rps, entry.config) for entry in policy]
+    return [
+        one
+        for one, above in zip(levels, [*levels[1:], None], strict=True)
+        if above is None or above.config != one.config
+    ]
+
+
+def _level_of(levels: "Sequence[Level]", config: ServingConfig, load_rps: float | None) -> int:
+    """Return the position of the level for a load; of the highest with `config` where none is."""
+    from autotune.engine.follow import level_for
+
+    if load_rps is not None:
+        return level_for(levels, load_rps)
+    places = [place for place, level in enumerate(levels) if level.config == config]
+    return places[-1] if places else len(levels) - 1
 
 
 def _say_stale(text: str, stale: Stale) -> None:

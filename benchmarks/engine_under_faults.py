@@ -33,7 +33,8 @@ import numpy as np
 
 from autotune.engine.counters import Counters
 from autotune.engine.errors import DeadlineExceededError, QueueFullError, ReplicaGoneError
-from autotune.engine.live import Admission, LiveEngine, Upkeep
+from autotune.engine.group import Upkeep
+from autotune.engine.live import Admission, LiveEngine
 from autotune.engine.source import Array, Tensors
 from autotune.models.live_replicas import LiveReplicas
 from autotune.spec import ModelSpec, ServingConfig

@@ -30,7 +30,8 @@ from engine_under_faults import Held, held
 from scipy.stats import theilslopes
 
 from autotune.engine.errors import DeadlineExceededError, QueueFullError
-from autotune.engine.live import Admission, LiveEngine, Upkeep
+from autotune.engine.group import Upkeep
+from autotune.engine.live import Admission, LiveEngine
 from autotune.engine.source import Tensors
 from autotune.models.live_replicas import LiveReplicas
 from autotune.outcome import Samples

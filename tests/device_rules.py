@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from autotune.engine.device import Compute, Device, OutOfDeviceMemory
+from autotune.engine.live_source import LiveSource
 from autotune.engine.overlap import on_device
 from autotune.engine.replica import start_replicas
-from autotune.engine.source import LiveSource, Tensors
+from autotune.engine.source import Tensors
 
 
 class Under(NamedTuple):

@@ -1,4 +1,6 @@
+import threading
 import warnings
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -6,7 +8,9 @@ import pytest
 from msgspec.structs import replace
 
 import autotune
-from autotune import config_file, model_file
+from autotune import config_file, embed, model_file
+from autotune.engine.follow import Following, Level, Rule
+from autotune.models import live_replicas
 from autotune.probes.machine import this_machine
 from autotune.spec import ServingConfig
 
@@ -114,6 +118,78 @@ def test_the_engine_takes_the_model_s_inputs_and_as_many_requests_as_allowed(mlp
         answer = engine.submit({"x": np.zeros((1, 256), np.float32)}, timeout_s=30.0)
         assert answer.result()["y"].shape == (1, 256)
         assert engine.counters().answered == 1
+
+
+QUICK = Rule(tick_s=0.01, window_s=0.05, lower_after_s=0.3)
+
+
+def following_file(low: ServingConfig, high: ServingConfig) -> config_file.TunedFile:
+    """Up to 20 requests/s `low`, then `high`; `high` stands twice, as for two loads."""
+    file = config_file.read(GOLDEN)
+    entry = file.policy[0]
+    policy = [
+        replace(entry, load_rps=20.0, config=low),
+        replace(entry, load_rps=50.0, config=high),
+        replace(entry, load_rps=90.0, config=high),
+    ]
+    model = replace(file.model, request_shapes={"x": [1, 256]})
+    return replace(file, policy=policy, recommended=low, model=model)
+
+
+def test_an_engine_follows_the_load_up_and_down(mlp: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    low = ServingConfig(intra_op_threads=1, spinning=False)
+    high = replace(low, replicas=2, max_batch_size=4, batch_timeout_ms=1.0)
+    monkeypatch.setattr(live_replicas, "Following", partial(Following, rule=QUICK))
+    tuned = autotune.Tuned(following_file(low, high), stale="ignore")
+    assert embed.levels_of(tuned.file.policy) == [Level(20.0, low), Level(90.0, high)]
+    x = {"x": np.zeros((1, 256), np.float32)}
+    with tuned.open(mlp, follow=True) as engine:
+        for _ in range(10_000):
+            assert engine.submit(x).result(timeout=60)["y"].shape == (1, 256)
+            if engine.switches():
+                break
+        for _ in range(6000):
+            if len(engine.switches()) == 2:
+                break
+            threading.Event().wait(0.01)
+        up, down = engine.switches()
+        assert engine.submit(x).result(timeout=60)["y"].shape == (1, 256)
+    assert (up.before, up.after, up.reason) == (low, high, "load rose")
+    assert (down.before, down.after, down.reason) == (high, low, "load fell")
+    assert up.prepare_s > 0 == down.prepare_s
+
+
+def test_an_engine_that_follows_begins_as_it_is_told(mlp: Path) -> None:
+    low = ServingConfig(intra_op_threads=1, spinning=False)
+    high = replace(low, replicas=2)
+    tuned = autotune.Tuned(following_file(low, high), stale="ignore")
+    for load_rps, replicas in ((None, 1), (20.0, 1), (21.0, 2), (1e6, 2)):
+        with tuned.open(mlp, load_rps, follow=True) as engine:
+            names = [one.name for one in threading.enumerate()]
+            assert sum(name.startswith("replica-") for name in names) == replicas
+            assert engine.switches() == []
+    with tuned.open(mlp) as engine:
+        assert "follow-load" not in [one.name for one in threading.enumerate()]
+        assert engine.switches() == []
+
+
+def test_an_engine_that_follows_demands_what_any_of_its_configurations_needs(
+    mlp: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    low = ServingConfig(intra_op_threads=1, spinning=False)
+    high = replace(low, intra_op_threads=2)
+    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    file = replace(following_file(low, high), runtime="torch 2.0.0")
+    with pytest.raises(autotune.UsageError, match="OMP_WAIT_POLICY=PASSIVE"):
+        autotune.Tuned(file, stale="ignore").open(mlp, follow=True)
+
+
+def test_an_engine_that_follows_warms_up_with_the_requests_of_the_file(mlp: Path) -> None:
+    low = ServingConfig(intra_op_threads=1, spinning=False)
+    file = following_file(low, replace(low, replicas=2))
+    other = replace(file, model=replace(file.model, request_shapes={"bytes": [1, 2048]}))
+    with pytest.raises(autotune.UsageError, match=r"shapes.*bytes.*the model has no input 'bytes'"):
+        autotune.Tuned(other, stale="ignore").open(mlp, follow=True)
 
 
 def test_public_names_are_those_listed() -> None:

@@ -3,21 +3,22 @@
 import logging
 import threading
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from concurrent.futures import Future
 from types import TracebackType
 from typing import NamedTuple
 
 from autotune.engine.counters import Counters
-from autotune.engine.errors import ReplicaGoneError
-from autotune.engine.replica import Infer, start_replicas
-from autotune.engine.source import MAX_QUEUED, LiveSource, Tensors
+from autotune.engine.follow import Follower, Following, Switch
+from autotune.engine.group import Prepared, Upkeep
+from autotune.engine.groups import Groups
+from autotune.engine.live_source import MAX_QUEUED, Limits, LiveSource
+from autotune.engine.replica import Infer
+from autotune.engine.source import Tensors
 from autotune.observed import Observed
 
 LOG = logging.getLogger("autotune.engine")
 
-FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 30.0
-"""Between two tries to open a replica again; each is twice as long as the one before."""
 GRACE_S = 1.0
 """For replicas to end that were told to drop what they execute."""
 
@@ -29,17 +30,6 @@ class Admission(NamedTuple):
     """As many may wait."""
     names: Collection[str] | None = None
     """What the model's inputs are called; None: not known, so not checked."""
-
-
-class Upkeep(NamedTuple):
-    """What can be done about replicas, beside calling them."""
-
-    reopen: Callable[[int], Infer] | None = None
-    """Opens another replica in the place of one that is gone; None: that cannot be done."""
-    kill: Callable[[], None] = lambda: None
-    """Lets replicas that execute return at once, where that can be done."""
-    close: Callable[[], None] = lambda: None
-    """Is called once, when no replica serves any more."""
 
 
 class LiveEngine:
@@ -56,20 +46,24 @@ class LiveEngine:
         batch_timeout_s: float,
         admission: Admission = Admission(),  # noqa: B008 - a constant
         upkeep: Upkeep = Upkeep(),  # noqa: B008
+        following: Following | None = None,
     ) -> None:
-        """Start one replica per function of `infers`; it owns what `upkeep` closes."""
+        """Start one replica per function of `infers`; it owns what `upkeep` closes.
+
+        With `following`, they are those of its first level, and others may come in their place.
+        """
         self._source = LiveSource(*admission)
-        self._upkeep = upkeep
-        self._lock = threading.Lock()
-        self._replaced = 0
-        self._standing = len(infers)
+        level = None if following is None else following.levels[following.start]
+        shape = None if level is None else level.config.session_shape
+        self._groups = Groups(self._source, shape, Prepared(infers, upkeep))
+        self._follower: Follower | None = None
         self._closing = threading.Lock()
         self._closed = False
-        self._threads: list[threading.Thread] = []
         try:
-            self._threads = start_replicas(
-                infers, self._source, max_batch_size, batch_timeout_s, self._replace
-            )
+            self._groups.start(Limits(max_batch_size, batch_timeout_s))
+            if following is not None:
+                self._follower = Follower(self._source, self._groups, following)
+                self._follower.thread.start()
         except BaseException:
             self.close(timeout_s=0)
             raise
@@ -97,9 +91,7 @@ class LiveEngine:
 
     def counters(self) -> Counters:
         """Return what became of the requests so far."""
-        with self._lock:
-            replaced = self._replaced
-        return self._source.counters(replaced)
+        return self._source.counters()
 
     def observed(self) -> Observed:
         """Return when the recent requests were submitted and how long they took, for `watch`.
@@ -110,6 +102,10 @@ class LiveEngine:
         """
         return self._source.observed()
 
+    def switches(self) -> list[Switch]:
+        """Return the last 1,000 changes of the configuration, in order; none if it is fixed."""
+        return [] if self._follower is None else self._follower.switches()
+
     def close(self, timeout_s: float | None = None) -> None:
         """Refuse new requests, serve what is queued, and stop the replicas.
 
@@ -117,12 +113,13 @@ class LiveEngine:
 
         Args:
             timeout_s: whatever is not served by then raises EngineClosedError, and a replica that
-                still executes is killed if it is a process, or else left behind. None: wait.
+                still executes is killed if it is a process, or else left behind. Sessions that are
+                being opened are closed as soon as they are open. None: wait.
 
         Raises:
             RuntimeError: called by a thread of the engine, in a future's callback.
         """
-        if threading.current_thread() in self._threads:
+        if threading.current_thread() in self._groups.threads:
             raise RuntimeError("the engine cannot be closed in a callback of a future of its own")
         until_s = None if timeout_s is None else time.perf_counter() + max(0.0, timeout_s)
         self._source.close()
@@ -155,45 +152,19 @@ class LiveEngine:
             if not self._join(time.perf_counter() + GRACE_S):
                 LOG.error("closed while a model executes that does not return: its thread stays")
         self._source.abandon("every replica ended before the request was served")
-        self._upkeep.close()
+        self._groups.close()
 
     def _end_now(self) -> None:
         self._source.abandon("the engine was closed before the request was served")
-        self._upkeep.kill()
+        self._groups.kill()
 
     def _join(self, until_s: float | None) -> bool:
-        """Wait for all replicas to end; return whether they did."""
-        for thread in self._threads:
-            thread.join(None if until_s is None else _left_s(until_s))
-        return not any(thread.is_alive() for thread in self._threads)
-
-    def _replace(self, number: int, error: ReplicaGoneError) -> Infer | None:
-        """Open a replica in the place of one that is gone, however long that takes."""
-        # Errors as texts: a log that is kept must keep no frames, and with them a replica's memory.
-        LOG.warning("replica %d is gone: %s", number, str(error))
-        reopen, pause_s = self._upkeep.reopen, FIRST_PAUSE_S
-        while reopen is not None:
-            try:
-                infer = reopen(number)
-            except Exception as reason:
-                if self._source.pause(0):
-                    break
-                LOG.error(
-                    "replica %d cannot be opened, again in %g s: %s", number, pause_s, str(reason)
-                )
-                self._source.pause(pause_s)
-                pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
-            else:
-                LOG.warning("replica %d is replaced", number)
-                with self._lock:
-                    self._replaced += 1
-                return infer
-        with self._lock:
-            self._standing -= 1
-            last = self._standing == 0
-        if last:
-            self._source.abandon(f"every replica is gone, the last one: {error}")
-        return None
+        """Wait for all threads to end; return whether those of the replicas did."""
+        follower = self._follower
+        # First: as long as it runs, there may be others.
+        if follower is not None and follower.thread.ident is not None:
+            follower.thread.join(None if until_s is None else _left_s(until_s))
+        return self._groups.join(until_s)
 
 
 def _left_s(until_s: float) -> float:

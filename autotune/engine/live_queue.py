@@ -1,6 +1,7 @@
 """The state of a live queue: what waits, what executes, what is tried again, what has ended.
 
-Knows no lock and wakes nobody: `autotune.engine.source.LiveSource` does, and resolves the futures.
+Knows no lock and wakes nobody: `autotune.engine.live_source.LiveSource`
+does, and resolves the futures.
 """
 
 import itertools
@@ -39,12 +40,19 @@ class LiveQueue:
         self.recent = RecentRequests()
         """Those answered, and those dropped because they came or would have come too late."""
         self.rejected = 0
+        self.replaced = 0
+        """Replicas that died and stand again."""
         self._submitted = self._answered = self._failed = self._expired = self._cancelled = 0
 
     def append(self, request: Request) -> None:
         """Let a request wait."""
         self.waiting.append(request)
         self._submitted += 1
+
+    @property
+    def offered(self) -> int:
+        """How many requests came, those rejected included."""
+        return self._submitted + self.rejected
 
     @property
     def empty(self) -> bool:
@@ -130,7 +138,7 @@ class LiveQueue:
         self._failed += len(rest)
         return rest
 
-    def counters(self, replicas_replaced: int) -> Counters:
+    def counters(self) -> Counters:
         """Return what became of the requests so far."""
         return Counters(
             submitted=self._submitted,
@@ -141,7 +149,7 @@ class LiveQueue:
             queued=len(self.waiting),
             executing=sum(map(len, chain(self._executing.values(), self.retries))),
             rejected=self.rejected,
-            replicas_replaced=replicas_replaced,
+            replicas_replaced=self.replaced,
         )
 
     def reject(self, submitted_s: float) -> None:

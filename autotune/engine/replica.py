@@ -54,7 +54,17 @@ def start_replicas(
     It ends earlier only where its replica is gone and `replace` gives no other.
     """
     turns = Turns(source, threading.Lock(), max_batch_size, batch_timeout_s)
-    threads = [
+    threads = replica_threads(infers, turns, replace)
+    for thread in threads:
+        thread.start()
+    return threads
+
+
+def replica_threads(
+    infers: Sequence[Infer], turns: Turns, replace: Replace
+) -> list[threading.Thread]:
+    """Return the threads of `start_replicas`, not started yet."""
+    return [
         threading.Thread(
             target=_start,
             args=(infer, turns, number, replace),
@@ -63,9 +73,6 @@ def start_replicas(
         )
         for number, infer in enumerate(infers)
     ]
-    for thread in threads:
-        thread.start()
-    return threads
 
 
 def _start(infer: Infer | None, turns: Turns, number: int, replace: Replace) -> None:

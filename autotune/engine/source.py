@@ -1,13 +1,14 @@
-"""Where replicas get their next batch: a schedule when measuring, a live queue when embedded.
+"""Where replicas get their next batch: a schedule when measuring.
+
+When embedded, a live queue: `autotune.engine.live_source`.
 
 A source is used by many replicas. `take` is called with the engine's lock held, so at most one
 replica forms a batch at a time; `complete` and `fail` are called without it.
 """
 
-import threading
 import time
 from bisect import bisect_right
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from itertools import accumulate
 from typing import Any, NamedTuple, Protocol, cast
@@ -15,12 +16,6 @@ from typing import Any, NamedTuple, Protocol, cast
 import numpy as np
 import numpy.typing as npt
 
-from autotune.engine.counters import Counters
-from autotune.engine.errors import EngineClosedError, QueueFullError
-from autotune.engine.live_queue import LiveQueue
-from autotune.engine.recent import in_order
-from autotune.engine.requests import demand_inputs, expire, new_request, resolve
-from autotune.observed import Observed
 from autotune.outcome import Samples
 from autotune.request_log import RequestLog
 
@@ -32,9 +27,6 @@ Offer = Callable[[Tensors], bool]
 
 NAP_S = 0.25
 """A replica that waits for a distant arrival looks this often whether the run was stopped."""
-
-MAX_QUEUED = 1024
-"""Requests that wait, unless told otherwise."""
 
 
 class Batch(NamedTuple):
@@ -194,157 +186,6 @@ def _stackable_until(samples: Sequence[Tensors], order: Sequence[int]) -> list[i
 def _signature(inputs: Tensors) -> dict[str, tuple[object, ...]]:
     """What requests must have in common to be stacked."""
     return {name: (array.dtype, array.shape[1:]) for name, array in inputs.items()}
-
-
-class LiveSource:
-    """A bounded queue of submitted requests, each of which is answered exactly once.
-
-    A batch that fails is split, and comes back from `take` in parts until what fails is alone.
-    Futures' callbacks are called by the threads that take and answer: they must not wait.
-    """
-
-    def __init__(self, max_queued: int = MAX_QUEUED, names: Collection[str] | None = None) -> None:
-        """Start empty and open; `names` of the inputs are demanded of each request, if given."""
-        self._lock = threading.Lock()
-        # One for the replica that forms a batch, one for those that have to be opened anew.
-        self._changed = threading.Condition(self._lock)
-        self._closing = threading.Condition(self._lock)
-        self._max_queued = max_queued
-        self._names = None if names is None else frozenset(names)
-        self._queue = LiveQueue()
-        self._closed = False
-
-    def submit(self, inputs: Tensors, timeout_s: float | None = None) -> "Future[Tensors]":
-        """Queue one request, to be dropped if it cannot be answered within `timeout_s`.
-
-        Raises:
-            QueueFullError: as many requests wait as may.
-            EngineClosedError: the source was closed.
-            UsageError: the inputs cannot be those of a request, or the timeout is no number.
-        """
-        demand_inputs(inputs, self._names)
-        request = new_request(inputs, timeout_s)
-        queue = self._queue
-        with self._lock:
-            if self._closed:
-                raise EngineClosedError("the engine is closed")
-            if len(queue.waiting) >= self._max_queued:
-                queue.reject(request.submitted_s)
-                raise QueueFullError(f"{self._max_queued} requests are queued, as many as may be")
-            queue.append(request)
-            self._changed.notify()
-        return request.future
-
-    def close(self) -> None:
-        """Refuse further requests; those queued are still served."""
-        with self._lock:
-            self._close()
-
-    def abandon(self, reason: str) -> None:
-        """Close, and let whatever has no answer yet raise EngineClosedError with the reason."""
-        with self._lock:
-            self._close()
-            given_up = self._queue.give_up()
-        for one in given_up:
-            resolve(one.future, EngineClosedError(reason))
-
-    def pause(self, seconds: float) -> bool:
-        """Wait so long, but only until the source is closed; return whether it is.
-
-        Requests whose deadline passes are dropped meanwhile, for nobody else may take any.
-        """
-        until_s = time.perf_counter() + seconds
-        while True:
-            wait_s = until_s - time.perf_counter()
-            with self._lock:
-                closed = self._closing.wait_for(lambda: self._closed, min(wait_s, NAP_S))
-                late = self._queue.overdue()
-            expire(late)
-            if closed or wait_s <= NAP_S:
-                return closed
-
-    def counters(self, replicas_replaced: int = 0) -> Counters:
-        """Return what became of the requests so far."""
-        with self._lock:
-            return self._queue.counters(replicas_replaced)
-
-    def observed(self) -> Observed:
-        """Return the recent requests that were answered or dropped, in order of arrival."""
-        with self._lock:
-            found = self._queue.recent.copied()
-        return in_order(*found)  # which takes longer, so without the lock
-
-    def take(
-        self, max_batch_size: int, batch_timeout_s: float, offer: Offer | None = None
-    ) -> Batch | None:
-        """Wait for a request, then for company of the same shapes until the timeout is over.
-
-        Parts of a batch that failed come first, as they are. A batch may be empty: all of its
-        requests were cancelled, or could not be answered in time any more.
-        """
-        queue = self._queue
-        with self._lock:
-            while not (queue.waiting or queue.retries):
-                if self._closed and queue.empty:
-                    return None
-                self._changed.wait()
-            if max_batch_size > 1 and not queue.retries:
-                self._gather(max_batch_size, batch_timeout_s, offer)
-            taken = queue.take(max_batch_size)
-            if self._closed:
-                self._changed.notify_all()
-        if taken.late:
-            expire(taken.late)
-        requests = taken.requests
-        return Batch(
-            taken.number, [one.inputs for one in requests], [one.future for one in requests]
-        )
-
-    def complete(self, batch: Batch, outputs: list[Tensors], started_s: float) -> None:
-        """Resolve each request's future with its own rows."""
-        with self._lock:
-            if not self._queue.answered(batch.first, started_s):
-                return
-            if self._closed:
-                self._changed.notify_all()
-        for future, answer in zip(batch.futures, outputs, strict=True):
-            resolve(future, answer)
-
-    def fail(self, batch: Batch, error: Exception) -> None:
-        """Let parts of the batch be taken again; the error is the answer to a request alone."""
-        with self._lock:
-            failed = self._queue.failed(batch.first, error)
-            self._changed.notify_all()
-        for one in failed:
-            resolve(one.future, error)
-
-    def _close(self) -> None:
-        self._closed = True
-        self._changed.notify_all()
-        self._closing.notify_all()
-
-    def _gather(self, most: int, batch_timeout_s: float, offer: Offer | None) -> None:
-        """Wait until the batch at the head of the queue is full, or need not wait any more."""
-        queue = self._queue
-        first_s = queue.waiting[0].submitted_s + batch_timeout_s
-        shown = 0
-        while (count := queue.matching(most)) < most and not (self._closed or queue.retries):
-            wait_s = min(first_s, queue.last_call_s(count)) - time.perf_counter()
-            if wait_s <= 0 or count < len(queue.waiting):
-                break
-            if offer is not None and shown < count:
-                offer = self._shown(offer, queue.waiting[shown].inputs)
-                shown += 1
-            else:
-                self._changed.wait(wait_s)
-
-    def _shown(self, offer: Offer, inputs: Tensors) -> Offer | None:
-        """Offer a request with the queue open to others; None where no more are wanted."""
-        self._lock.release()
-        try:
-            return offer if offer(inputs) else None
-        finally:
-            self._lock.acquire()
 
 
 def stack(inputs: list[Tensors]) -> Tensors:

@@ -49,9 +49,19 @@ NONE = Replicas([], [], None, {}, [])
 
 
 def open_replicas(
-    model: ModelSpec, shape: SessionShape, stands: Stands = lambda count: None
+    model: ModelSpec,
+    shape: SessionShape,
+    stands: Stands = lambda count: None,
+    beside_others: bool = False,
 ) -> Replicas:
     """Load the replicas of `shape`: one after the other here, all at once in other processes.
+
+    Args:
+        model: what they execute.
+        shape: how many, and how.
+        stands: is told how many stand.
+        beside_others: replicas of another shape serve in this process, and what was compiled for
+            them stays: see `open_replica`.
 
     Raises:
         ModelError, UsageError: the model cannot be loaded.
@@ -61,8 +71,10 @@ def open_replicas(
         workers, first = open_workers(model, shape, stands)
         return Replicas(list(workers), first.inputs, first.own, first.nodes, workers)
     infers: list[Infer] = []
+    # On the same devices, but none of them is the first, which would end what others have compiled.
+    begin = shape.devices if beside_others else 0
     for number in range(shape.replicas):
-        loaded = open_replica(model, shape, number)
+        loaded = open_replica(model, shape, begin + number)
         infers.append(loaded.infer)
         stands(number + 1)
     return Replicas(infers, loaded.inputs, loaded.own, loaded.nodes, [])

@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 
 from autotune.engine import assembly
 from autotune.engine.assembly import Assembly, HostBuffers, own_buffers
+from autotune.engine.live_source import LiveSource
 from autotune.engine.replica import start_replicas
 from autotune.engine.source import (
     Batch,
-    LiveSource,
     Offer,
     ScheduleSource,
     Tensors,

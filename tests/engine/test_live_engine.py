@@ -8,14 +8,15 @@ import numpy as np
 import pytest
 from engine_under_faults import in_threads
 
-from autotune.engine import live
+from autotune.engine import group, live
 from autotune.engine.errors import (
     EngineClosedError,
     ModelEndedError,
     QueueFullError,
     ReplicaGoneError,
 )
-from autotune.engine.live import Admission, LiveEngine, Upkeep
+from autotune.engine.group import Upkeep
+from autotune.engine.live import Admission, LiveEngine
 from autotune.engine.replica import Infer, Turns
 from autotune.engine.source import Tensors
 from autotune.errors import UsageError
@@ -289,8 +290,8 @@ def test_an_input_that_kills_does_not_kill_for_ever(held: Held) -> None:
 def test_others_serve_while_a_replica_cannot_be_opened(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(live, "FIRST_PAUSE_S", 0.001)
-    monkeypatch.setattr(live, "LONGEST_PAUSE_S", 0.003)
+    monkeypatch.setattr(group, "FIRST_PAUSE_S", 0.001)
+    monkeypatch.setattr(group, "LONGEST_PAUSE_S", 0.003)
     enough, tries = threading.Event(), list[int]()
 
     def reopen(number: int) -> Infer:
@@ -370,7 +371,7 @@ def test_engines_that_cannot_start_leave_nothing(monkeypatch: pytest.MonkeyPatch
     def fail(*arguments: object) -> None:
         raise RuntimeError("can't start new thread")
 
-    monkeypatch.setattr(live, "start_replicas", fail)
+    monkeypatch.setattr(group, "replica_threads", fail)
     with pytest.raises(RuntimeError, match="start new thread"):
         LiveEngine([same], 1, 0.0, upkeep=Upkeep(close=lambda: closed.append(1)))
     assert closed == [1]

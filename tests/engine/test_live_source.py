@@ -13,7 +13,8 @@ from autotune.engine.errors import (
     QueueFullError,
     ReplicaGoneError,
 )
-from autotune.engine.source import Array, Batch, LiveSource, Tensors, split
+from autotune.engine.live_source import LiveSource
+from autotune.engine.source import Array, Batch, Tensors, split
 
 GONE_S = 1e-9
 """A timeout that is over at once."""

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 
 from autotune.engine.device import DeviceArray, OutOfDeviceMemory
 from autotune.engine.fake_device import FakeDevice, Laws, Stage, VirtualClock, Work
+from autotune.engine.live_source import LiveSource
 from autotune.engine.overlap import InTurn, Overlapped, on_device
 from autotune.engine.replica import start_replicas
-from autotune.engine.source import LiveSource, ScheduleSource, Tensors
+from autotune.engine.source import ScheduleSource, Tensors
 from autotune.request_log import new_log
 
 PATIENCE_S = 30.0

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from autotune.engine.errors import QueueFullError
 from autotune.engine.live import LiveEngine
+from autotune.engine.live_source import LiveSource
 from autotune.engine.recent import RecentRequests, in_order
-from autotune.engine.source import LiveSource, Tensors
+from autotune.engine.source import Tensors
 
 
 def one() -> Tensors:

@@ -5,8 +5,9 @@ import time
 import numpy as np
 import pytest
 
+from autotune.engine.live_source import LiveSource
 from autotune.engine.replica import start_replicas
-from autotune.engine.source import LiveSource, ScheduleSource, Tensors, split, stack
+from autotune.engine.source import ScheduleSource, Tensors, split, stack
 from autotune.request_log import new_log
 
 SAMPLES: list[Tensors] = [{"x": np.full((1, 2), i)} for i in range(3)]

@@ -7,9 +7,9 @@ import pytest
 from device_rules import RULES, Rule, Under
 
 from autotune.engine.device import Compute, OutOfDeviceMemory
+from autotune.engine.live_source import LiveSource
 from autotune.engine.overlap import Overlapped, on_device
 from autotune.engine.replica import start_replicas
-from autotune.engine.source import LiveSource
 
 torch = pytest.importorskip("torch", reason="torch is not installed")
 MOST_BYTES = 1 << 45

@@ -11,7 +11,8 @@ import pytest
 from engine_under_faults import held, value_of, write_model
 
 from autotune.engine.errors import EngineClosedError
-from autotune.engine.live import Admission, LiveEngine, Upkeep
+from autotune.engine.group import Upkeep
+from autotune.engine.live import Admission, LiveEngine
 from autotune.engine.source import Tensors
 from autotune.models.live_replicas import LiveReplicas
 from autotune.models.worker import ReplicaDiedError
