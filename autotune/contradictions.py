@@ -6,6 +6,7 @@ from autotune.lesson import Lesson
 from autotune.records import LatticeMap
 from autotune.service import REST_DRAWS, ServiceModel
 from autotune.spec import MOST, ServingConfig
+from autotune.units import MAX_WATTS
 
 LEAST_MS, MOST_MS = 1e-9, 1e12
 """Of an execution: wide enough for any machine, narrow enough for ratios to be numbers."""
@@ -25,6 +26,7 @@ def at_odds(tuned: "TunedFile") -> str | None:
         None if tuned.lesson is None else _lesson_at_odds(tuned.lesson),
         None if tuned.service is None else _service_at_odds(tuned.service, tuned),
         None if tuned.lattice is None else _lattice_at_odds(tuned.lattice, len(loads_rps)),
+        _energy_at_odds(tuned),
     )
     return next((problem for problem in problems if problem is not None), None)
 
@@ -91,6 +93,22 @@ def _service_at_odds(service: ServiceModel, tuned: "TunedFile") -> str | None:
     numbers = [*(1e3 * time_s for time_s in times_s), *slowed, *ascending[1], *ascending[2]]
     if not all(LEAST_MS < number < MOST_MS for number in numbers):
         return "a time or ratio in `service` is none that there can be"
+    return None
+
+
+def _energy_at_odds(tuned: "TunedFile") -> str | None:
+    power = tuned.power
+    if power is None:
+        return "`trade_offs` lack the `power` that they go by" if tuned.trade_offs else None
+    if max(power.idle_watts, power.busy_core_watts) > MAX_WATTS:
+        return "a power in `power` is none that a machine draws"
+    loads_rps = {entry.load_rps for entry in tuned.policy}
+    for one in tuned.trade_offs:
+        if one.load_rps not in loads_rps:
+            return "a load in `trade_offs` is none of the policy"
+        numbers = (one.latency_ms, one.joules_per_request, one.core_s_per_request)
+        if not all(LEAST_MS <= number < MOST_MS for number in numbers):
+            return "a number in `trade_offs` is none that there can be"
     return None
 
 

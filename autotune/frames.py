@@ -36,6 +36,11 @@ def front_frame(tuned: TunedFile) -> "pd.DataFrame":
     return frame_of(rows.front_rows(tuned), rows.FRONT)
 
 
+def trade_offs_frame(tuned: TunedFile) -> "pd.DataFrame":
+    """Return one row a load and configuration that nothing beats in latency, energy and cores."""
+    return frame_of(rows.trade_off_rows(tuned), rows.TRADE_OFFS)
+
+
 def files_frame(
     paths: Iterable[str | os.PathLike[str]] | str | os.PathLike[str] = ".",
 ) -> "pd.DataFrame":

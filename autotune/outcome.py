@@ -41,7 +41,7 @@ class Measured(Record, frozen=True, tag="measured", eq=False):
     cpu_s: float
     """CPU seconds of the whole serving process during the run, spinning included."""
     joules: float | None
-    """Energy of the processor packages during the run, whoever used it; None: cannot be read."""
+    """Energy of processor packages and, on one, of GPUs, whoever used it; None: not readable."""
     peak_memory_bytes: int
     disturbance: "Disturbance"
     disturbed: list[str]

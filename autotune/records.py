@@ -84,7 +84,7 @@ class Summary(Record, frozen=True):
     """Whether the SLO is met, proven at 95 % confidence; `undecided` where it is not."""
     cpu_s_per_request: float
     joules_per_request: float | None
-    """Energy of the processor packages; None where it cannot be read."""
+    """Energy of processor packages and, on one, of GPUs; None where neither can be read."""
     mean_batch_size: float
     issue_lateness_ms: float | None
     """Mean time that the harness took to notice a request for which a replica was free."""

@@ -98,6 +98,15 @@ FRONT: Columns = {
     "cpu_ms_per_request": float,
     "requests": int,
 }
+TRADE_OFFS: Columns = {
+    "load_rps": float,
+    **CONFIG,
+    "latency_ms": float,
+    "joules_per_request": float,
+    "core_s_per_request": float,
+    "meets_slo": bool,
+    "power_is_model": bool,
+}
 FILES: Columns = {
     "file": str,
     "model": str,
@@ -192,6 +201,25 @@ def front_rows(tuned: TunedFile) -> list[Row]:
             for one in tuned.front
         ),
         FRONT,
+    )
+
+
+def trade_off_rows(tuned: TunedFile) -> list[Row]:
+    """Return one row a load and configuration that nothing beats in latency, energy and cores."""
+    return complete(
+        (
+            {
+                "load_rps": one.load_rps,
+                **config_row(one.config),
+                "latency_ms": one.latency_ms,
+                "joules_per_request": one.joules_per_request,
+                "core_s_per_request": one.core_s_per_request,
+                "meets_slo": one.meets_slo,
+                "power_is_model": None if tuned.power is None else tuned.power.is_model,
+            }
+            for one in tuned.trade_offs
+        ),
+        TRADE_OFFS,
     )
 
 

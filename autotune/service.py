@@ -74,6 +74,27 @@ class Power(Record, frozen=True):
     busy_core_watts: NotNegative
     """That a core adds while it works."""
 
+    def joules_per_request(
+        self, rps: float, cpu_s_per_request: float, measured: float | None
+    ) -> float:
+        """Return the energy of a request, its share of the idle power included.
+
+        By the model it is idle_watts / rps + cpu_s_per_request x busy_core_watts.
+
+        Args:
+            rps: requests/s among which the idle power is shared.
+            cpu_s_per_request: that were measured.
+            measured: joules per request that were read; None: they could not be.
+        """
+        if measured is not None and not self.is_model:
+            return measured
+        return self.idle_watts / rps + cpu_s_per_request * self.busy_core_watts
+
+    def describe(self) -> str:
+        """The power in words: `1.5 W idle, 2.8 W a busy core (a model: ...)`."""
+        source = f"a model: {self.source}" if self.is_model else self.source
+        return f"{self.idle_watts:.3g} W idle, {self.busy_core_watts:.3g} W a busy core ({source})"
+
 
 class TradeOff(Record, frozen=True):
     """A configuration at a load that no other beats in latency, energy and cores all at once."""

@@ -68,4 +68,6 @@ def file_for(
         machine=this_machine(),
         runtime=info.runtime,
         reference=reference,
+        service=None,
+        trade_offs=[],
     )

@@ -61,6 +61,8 @@ def searched(
         trials=trials,
         recommended=system.config,
         search=replace(TUNED.search, seed=seed),
+        service=None,
+        trade_offs=[],
         reference=Reference(
             execution_cpu_ms=float(np.quantile(windows_ms, 0.2)),
             windows_cpu_ms=windows_ms.tolist(),

@@ -147,6 +147,30 @@ def test_service_times_that_contradict_themselves_are_refused(
         config_file.read(path)
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"power": None}, "lack the `power` that they go by"),
+        ({"power": {"idle_watts": 1e9}}, "none that a machine draws"),
+        ({"trade_offs": {"load_rps": 31.0}}, "a load in `trade_offs` is none of the policy"),
+        ({"trade_offs": {"joules_per_request": 1e300}}, "none that there can be"),
+    ],
+)
+def test_energy_that_contradicts_itself_is_refused(
+    tmp_path: Path, change: dict[str, Any], message: str
+) -> None:
+    file = golden()
+    for name, fields in change.items():
+        if fields is None:
+            file[name] = None
+        else:
+            (file[name][0] if name == "trade_offs" else file[name]).update(fields)
+    path = tmp_path / "broken.json"
+    path.write_text(json.dumps(file))
+    with pytest.raises(ConfigFileError, match=message):
+        config_file.read(path)
+
+
 def test_the_golden_file_fits_the_published_schema() -> None:
     jsonschema.validate(golden(), json.loads(config_file.SCHEMA_PATH.read_text()))
 

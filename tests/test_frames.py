@@ -40,6 +40,15 @@ def test_trials_and_front_have_a_row_each() -> None:
     assert len(frames.front_frame(TUNED)) == len(TUNED.front)
 
 
+def test_trade_offs_have_a_row_each_that_says_whether_energy_is_a_model() -> None:
+    frame = frames.trade_offs_frame(TUNED)
+    assert list(frame.columns) == list(rows.TRADE_OFFS)
+    assert len(frame) == len(TUNED.trade_offs) > 0
+    assert frame["power_is_model"].all()
+    assert frame["joules_per_request"].dtype == "float64"
+    assert len(frames.trade_offs_frame(replace(TUNED, trade_offs=[]))) == 0
+
+
 def test_files_have_a_time_and_what_is_none_is_warned_of(tmp_path: Path) -> None:
     (tmp_path / "a.autotune.json").write_bytes(GOLDEN.read_bytes())
     (tmp_path / "b.autotune.json").write_text("{}")

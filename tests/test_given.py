@@ -20,8 +20,9 @@ from autotune.given import (
 from autotune.spec import Allowed, ServingConfig
 
 
-def test_an_objective_is_one_of_four() -> None:
+def test_an_objective_is_one_of_five() -> None:
     assert make_objective("cores") == "cores"
+    assert make_objective("energy") == "energy"
     with pytest.raises(UsageError, match="--objective speed: is none of latency, capacity, cpu"):
         make_objective("speed")
 

@@ -7,7 +7,6 @@ from autotune.api import asked, start
 from autotune.api.asked import Input, Loads, PathLike, Progress, Shapes, Trace
 from autotune.api.dry_run import stop_if_dry
 from autotune.embed import Tuned
-from autotune.given import check_trials, make_objective
 from autotune.present.in_python import speaks_python
 from autotune.spec import Objective
 from autotune.stages.plan import plan_search
@@ -28,6 +27,8 @@ def search(
     incumbent: PathLike | Tuned | None = None,
     learn_from: PathLike | Sequence[PathLike] = (),
     blank: bool = False,
+    idle_watts: float | None = None,
+    core_watts: float | None = None,
     strategy: str = "rrl",
     budget_s: float | None = None,
     trials: int | None = None,
@@ -69,13 +70,16 @@ def search(
         trace: recorded arrivals instead: seconds, ascending, or a CSV file with them in its first
             column; with loads, scaled to each.
         objective: what to find: "latency" (lowest at each load), "capacity" (the highest load
-            within the SLO), "cpu" or "cores" (least within the SLO).
+            within the SLO), "cpu", "cores" or "energy" (least within the SLO).
         safe: try only what is predicted to miss the SLO with less than this chance, like 0.05.
         incumbent: what serves now: a tuned file, or "default". It is measured first at each load,
             and left only for what is likely to keep the SLO (with `safe`, 0.05 if not given).
         learn_from: tuned files and stores to learn from, beside the searches of this store and
             those that come with autotune.
         blank: learn from `learn_from` alone.
+        idle_watts: what the machine draws at rest; None: read where it can be (RAPL, and NVML on a
+            GPU), else 0.74 a core.
+        core_watts: what a core adds while it works; None: likewise, else 2.76.
         strategy: what says which configuration is measured next: "rrl" (region-based reinforcement
             learning), or the name of one that an installed package brings.
         budget_s: seconds for everything; None: 80, more for slow models, and what it takes to open
@@ -131,11 +135,9 @@ def search(
             slo=asked_slo,
             traffics=traffics,
             pattern=pattern,
-            objective=make_objective(objective),
+            **start.aims(objective, strategy, idle_watts, core_watts),
             **start.beside(incumbent, safe, allowed.device),
-            strategy=asked.strategy(strategy),
-            budget_s=asked.or_none(asked.above_zero, budget_s, "budget_s"),
-            max_trials=check_trials(asked.or_none(asked.whole, trials, "trials")),
+            **start.limits(budget_s, trials),
             allowed=allowed,
             seed=spec.seed,
             keeping=asked.keeping(store, fresh, allow_shared),

@@ -5,8 +5,9 @@ from typing import Any
 
 from autotune.api import asked
 from autotune.embed import Tuned
+from autotune.given import check_trials, make_objective
 from autotune.spec import Provider
-from autotune.stages.question import Learning
+from autotune.stages.question import Learning, Watts
 from autotune.stages.starting import make_incumbent, make_learning, risk_beside
 
 
@@ -21,6 +22,34 @@ def learning(sources: object, blank: object) -> Learning:
     )
     paths = [asked.file(one, "learn_from") for one in listed]
     return make_learning(paths, asked.whether(blank, "blank"))
+
+
+def aims(objective: str, strategy: str, idle_watts: object, core_watts: object) -> dict[str, Any]:
+    """Return what to look for and how, as a question has it.
+
+    Raises:
+        UsageError: there is no such objective or strategy, or a power is none.
+    """
+    return {
+        "objective": make_objective(objective),
+        "strategy": asked.strategy(strategy),
+        "watts": Watts(
+            idle=asked.or_none(asked.watts, idle_watts, "idle_watts"),
+            core=asked.or_none(asked.watts, core_watts, "core_watts"),
+        ),
+    }
+
+
+def limits(budget_s: object, trials: object) -> dict[str, Any]:
+    """Return for how long to search, as a question has it.
+
+    Raises:
+        UsageError: no number above zero, or no whole one.
+    """
+    return {
+        "budget_s": asked.or_none(asked.above_zero, budget_s, "budget_s"),
+        "max_trials": check_trials(asked.or_none(asked.whole, trials, "trials")),
+    }
 
 
 def beside(serving: Any, safe: object, device: Provider) -> dict[str, Any]:

@@ -44,7 +44,7 @@ from autotune.cli.options import (
     VerboseOption,
 )
 from autotune.given import Loading, check_trials, make_objective
-from autotune.units import parse_share
+from autotune.units import parse_share, parse_watts
 
 if TYPE_CHECKING:
     from autotune.config_file import TunedFile
@@ -70,8 +70,8 @@ def search(
         str,
         typer.Option(
             metavar="WHAT",
-            help="What to find: latency (lowest), capacity (highest load within the SLO), cpu or "
-            "cores (least within the SLO).",
+            help="What to find: latency (lowest), capacity (highest load within the SLO), cpu, "
+            "cores or energy (least within the SLO).",
             autocompletion=completions.objectives,
             rich_help_panel=OBJECTIVE,
         ),
@@ -109,6 +109,23 @@ def search(
             rich_help_panel=MEASUREMENTS,
         ),
     ] = False,
+    idle_watts: Annotated[
+        str | None,
+        typer.Option(
+            metavar="WATTS",
+            help="What the machine draws at rest, like 45W. [default: read where it can be, else "
+            "0.74 W a core]",
+            rich_help_panel=OBJECTIVE,
+        ),
+    ] = None,
+    core_watts: Annotated[
+        str | None,
+        typer.Option(
+            metavar="WATTS",
+            help="What a core adds while it works, like 6W. [default: likewise, else 2.76 W]",
+            rich_help_panel=OBJECTIVE,
+        ),
+    ] = None,
     strategy: Annotated[
         str,
         typer.Option(
@@ -163,7 +180,7 @@ def search(
     to just above what the machine can sustain. A search that was ended goes on where it stopped
     when the same is asked again; one that was answered is answered from what was measured then.
     """
-    from autotune.stages.question import Keeping, Question
+    from autotune.stages.question import Keeping, Question, Watts
     from autotune.stages.starting import make_incumbent, make_learning, risk_beside
     from autotune.strategy import plugins
 
@@ -190,6 +207,10 @@ def search(
         keeping=Keeping(store=store, fresh=fresh, allow_shared=allow_shared),
         learning=make_learning(learn_from or [], blank),
         incumbent=serving,
+        watts=Watts(
+            idle=None if idle_watts is None else parse_watts(idle_watts, "--idle-watts"),
+            core=None if core_watts is None else parse_watts(core_watts, "--core-watts"),
+        ),
         output=output or Path(f"{Path(spec.path).stem}.autotune.json"),
     )
     if dry_run:

@@ -4,6 +4,7 @@ from autotune.diagnosis import limits, load, processor
 from autotune.diagnosis.finding import Finding, worst_first
 from autotune.diagnosis.speed import speed
 from autotune.probes.cores import usable_cores, usable_cpus
+from autotune.probes.gpu_energy import gpu_energy_mj, this_nvml, visible_gpus
 from autotune.traits import MachineTraits
 
 
@@ -29,7 +30,7 @@ def examine(known: MachineTraits | None = None) -> list[Finding]:
             processor.numa(cpus),
             processor.virtual_machine(),
             processor.clock(),
-            limits.energy(),
+            limits.energy(gpus_mj=gpu_energy_mj(this_nvml(), visible_gpus([]))),
             limits.network(),
             *([] if known is None else [speed(known)]),
         ]

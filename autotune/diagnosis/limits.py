@@ -1,5 +1,6 @@
 """Checks of what is granted: CPU quota, memory, and permission to read energy."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from autotune.diagnosis.finding import Finding, finding
@@ -7,7 +8,7 @@ from autotune.outcome import Disturbance
 from autotune.probes.confinement import why_network_stays
 from autotune.probes.cores import Cores
 from autotune.probes.disturbance import Counters
-from autotune.probes.energy import energy_uj
+from autotune.probes.energy import Energy, energy_uj, with_gpus
 from autotune.probes.files import read_table
 from autotune.probes.memory import available_memory_bytes
 from autotune.probes.topology import format_cpus
@@ -89,21 +90,26 @@ def network() -> Finding:
     )
 
 
-def energy(powercap: Path = Path("/sys/class/powercap")) -> Finding:
-    """Whether energy can be told beside latency."""
+def energy(
+    powercap: Path = Path("/sys/class/powercap"), gpus_mj: Mapping[str, int] | None = None
+) -> Finding:
+    """Whether energy can be told beside latency; of GPUs, where their millijoules were read."""
     reading = energy_uj(powercap)
+    gpus = with_gpus(Energy(state="absent", domains={}), gpus_mj).described
+    beside = f" Of {gpus} it can be read." if gpus else ""
     if reading.state == "absent":
         return finding(
             "energy",
             "note",
-            "No energy counters (RAPL) here, as on most virtual machines.",
-            "Nothing to do: times are not affected.",
+            f"No energy counters (RAPL) here, as on most virtual machines.{beside}",
+            "Times are not affected; energy is reckoned from CPU time, by watts that you may name.",
         )
     if reading.state == "unreadable":
         return finding(
             "energy",
             "note",
-            "The energy counters (RAPL) may not be read by this user.",
+            f"The energy counters (RAPL) may not be read by this user.{beside}",
             "sudo chmod a+r /sys/class/powercap/intel-rapl:*/energy_uj",
         )
-    return finding("energy", "ok", f"Energy can be read of {', '.join(reading.domains)}.")
+    named = with_gpus(reading, gpus_mj).described
+    return finding("energy", "ok", f"Energy can be read of {named}.")

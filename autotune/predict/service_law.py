@@ -88,11 +88,11 @@ class ServiceLaw(NamedTuple):
 
     def rests_as(self, config: ServingConfig) -> int:
         """Return which row of `rests_s` a configuration follows."""
-        return SPINNING if _spins(config.session_shape) else SLEEPING
+        return SPINNING if spins(config.session_shape) else SLEEPING
 
     def calm_busy(self, config: ServingConfig, default_threads: int) -> int:
         """Return how many busy replicas have a core for every thread that spins."""
-        if not _spins(config.session_shape):
+        if not spins(config.session_shape):
             return config.replicas
         intra = config.intra_op_threads or default_threads
         return max(self.cores, intra) // config.session_shape.threads(default_threads)
@@ -119,7 +119,8 @@ def mode_of(shape: SessionShape) -> Mode:
     return "spin" if spins else "no_spin"
 
 
-def _spins(shape: SessionShape) -> bool:
+def spins(shape: SessionShape) -> bool:
+    """Return whether threads without work spin, rather than sleep."""
     return mode_of(shape) in ("spin", "parallel_spin")
 
 

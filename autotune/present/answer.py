@@ -8,6 +8,7 @@ from autotune.config_file import PolicyEntry, TunedFile
 from autotune.present.cells import as_tone, bounds, cpu_ms, share, value, verdict
 from autotune.present.document import BLANK, Column, Document, Line, Row, Table
 from autotune.records import Percentile, Placement, Summary
+from autotune.service import TradeOff
 from autotune.units import format_cores, format_duration, format_ms, format_rps
 
 _PERCENTILES = {"p50 ms": "p50", "p95 ms": "p95", "p99 ms": "p99"}
@@ -85,6 +86,8 @@ def _notes(tuned: TunedFile, with_intervals: bool) -> Iterator[Line]:
         yield Line(text, "dim")
     if len(tuned.front) > 1:
         yield from _front(tuned)
+    if energy := _energy(tuned):
+        yield Line(energy, "dim")
     if tuned.search.max_risk is not None:
         yield Line(_caution(tuned, tuned.search.max_risk))
 
@@ -175,6 +178,23 @@ def _front(tuned: TunedFile) -> Iterator[Line]:
             f"{format_ms(one.cpu_s_per_request * 1e3)} CPU ms",
             "dim",
         )
+
+
+def _energy(tuned: TunedFile) -> str:
+    """What a request takes at least within the SLO, load by load, and where that is known from."""
+    power, least = tuned.power, dict[float, TradeOff]()
+    for one in tuned.trade_offs:
+        before = least.get(one.load_rps)
+        if one.meets_slo and (before is None or one.joules_per_request < before.joules_per_request):
+            least[one.load_rps] = one
+    if power is None or not least:
+        return ""
+    found = (
+        f"{one.joules_per_request:.3g} J at {format_rps(load_rps)}/s ({one.config.describe()}, "
+        f"{format_ms(one.latency_ms)} ms)"
+        for load_rps, one in least.items()
+    )
+    return f"Energy per request, least within the SLO: {', '.join(found)}; {power.describe()}."
 
 
 def _learnt(tuned: TunedFile) -> Iterator[str]:

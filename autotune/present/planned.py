@@ -43,6 +43,7 @@ def _search_rows(found: SearchPlan) -> list[Pair]:
         "capacity": "the highest load within the SLO",
         "cpu": "the least CPU time within the SLO",
         "cores": "the fewest cores within the SLO",
+        "energy": "the least energy within the SLO",
     }[found.objective]
     safe, by = "", "" if found.strategy == BUILT_IN else f"; by the strategy {found.strategy}"
     if found.max_risk is not None:

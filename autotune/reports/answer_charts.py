@@ -25,6 +25,8 @@ from autotune.units import format_rps
 ROOM = 1.25
 """Bars may be so much longer than the longest of a configuration that kept up."""
 BAR_PX = 24
+SIZES = {"type": "sqrt", "range": [25, 320]}
+FEW = {"tickCount": 3, "format": ".2~g"}
 NINES = {
     "values": [0, 0.30103, 1, 1.30103, 2, 3],
     "labelExpr": "format(100 * (1 - pow(10, -datum.value)), '.3~r') + ' %'",
@@ -185,6 +187,50 @@ def parts(tuned: TunedFile) -> Chart | None:
             "adds. Bars of an overloaded configuration are cut off."
         ),
         spec=spec(data, 70 + BAR_PX * len(total), layer=[bars, cut]),
+    )
+
+
+def trade_offs(tuned: TunedFile) -> Chart | None:
+    """Latency against energy of what nothing beats in both and in cores; a line per load."""
+    data, power = series.trade_off_rows(tuned), tuned.power
+    if not data or power is None:
+        return None
+    shared = {
+        "x": field("joules", "joules per request", scale={"zero": True}),
+        "y": field("ms", f"{series.objective_name(tuned)} latency, ms", scale=log(padding=20)),
+        "color": field("load", "load", "nominal", sort=None, scale={"scheme": "tableau10"}),
+    }
+    tips = tip(
+        load="load",
+        config="configuration",
+        ms="latency, ms",
+        joules="joules per request",
+        core_s="core-seconds per request",
+        slo="SLO",
+    )
+    lines = {
+        "mark": {"type": "line", "strokeWidth": 1, "opacity": 0.5},
+        "encoding": {**shared, "order": {"field": "joules"}},
+    }
+    dots = {
+        "mark": {"type": "point", "filled": True},
+        "encoding": {
+            **shared,
+            "size": field("core_s", "core-s per request", scale=SIZES, legend=FEW),
+            "opacity": {"condition": {"test": "datum.slo == 'met'", "value": 1}, "value": 0.35},
+            "tooltip": tips,
+        },
+    }
+    how = "by a model" if power.is_model else "measured"
+    return Chart(
+        name="trade-offs",
+        title="What latency costs in energy and cores",
+        reading=(
+            "Measured configurations that no other beats in latency, energy and cores at once; "
+            f"energy {how}, the idle power's share included: {power.describe()}. A larger dot "
+            "takes more cores; pale where the SLO is missed."
+        ),
+        spec=spec(data, 280, layer=[lines, dots, *rule(tuned.slo.latency_ms, "y", "SLO")]),
     )
 
 

@@ -69,7 +69,9 @@ def tip(**fields: str) -> list[Spec]:
 
 
 def _is_number(name: str) -> bool:
-    return name in ("ms", "s", "share", "percent") or name.endswith(("_ms", "_rps"))
+    return name in ("ms", "s", "share", "percent", "joules", "core_s") or name.endswith(
+        ("_ms", "_rps")
+    )
 
 
 def rule(value: float, axis: str, text: str, **label: Any) -> list[Spec]:

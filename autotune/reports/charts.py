@@ -13,6 +13,7 @@ def charts(tuned: TunedFile) -> list[Chart]:
         answer.policy(tuned),
         *answer.distributions(tuned),
         answer.parts(tuned),
+        answer.trade_offs(tuned),
         search.lattice(tuned),
         search.regret(tuned),
         search.prediction(tuned),

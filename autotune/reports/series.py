@@ -177,9 +177,9 @@ def regret_rows(tuned: TunedFile) -> list[Row]:
     """
     if tuned.search.objective == "cores":
         return []
-    value = _cpu_s_within_slo if tuned.search.objective == "cpu" else _latency_ms
     rows = []
     for entry in tuned.policy:
+        value = _objective(tuned, entry.load_rps)
         load, worth = f"{format_rps(entry.load_rps)}/s", _worth(tuned, entry.load_rps, value)
         trials = [one for one in tuned.trials if one.load_rps == entry.load_rps]
         known: dict[ServingConfig, float] = {}
@@ -197,6 +197,21 @@ def regret_rows(tuned: TunedFile) -> list[Row]:
                 percent = 100 * (worth[config] / best - 1)
                 rows.append({"s": at_s, "load": load, "percent": percent})
     return rows
+
+
+def _objective(tuned: TunedFile, load_rps: float) -> Callable[[Summary], float | None]:
+    """Return what was to be small at a load; None: what misses the SLO is worth nothing."""
+    power = tuned.power
+    if tuned.search.objective == "cpu":
+        return _cpu_s_within_slo
+    if tuned.search.objective != "energy" or power is None:
+        return _latency_ms
+
+    def joules_within_slo(one: Summary) -> float | None:
+        joules = power.joules_per_request(load_rps, one.cpu_s_per_request, one.joules_per_request)
+        return joules if one.meets_slo else None
+
+    return joules_within_slo
 
 
 def _worth(
@@ -222,6 +237,21 @@ def _latency_ms(summary: Summary) -> float | None:
 
 def _cpu_s_within_slo(summary: Summary) -> float | None:
     return summary.cpu_s_per_request if summary.meets_slo else None
+
+
+def trade_off_rows(tuned: TunedFile) -> list[Row]:
+    """Return one row a load and configuration that nothing beats in latency, energy and cores."""
+    return [
+        {
+            "load": f"{format_rps(one.load_rps)}/s",
+            "ms": one.latency_ms,
+            "joules": one.joules_per_request,
+            "core_s": one.core_s_per_request,
+            "slo": "met" if one.meets_slo else "missed",
+            "config": one.config.describe(),
+        }
+        for one in tuned.trade_offs
+    ]
 
 
 def prediction_rows(tuned: TunedFile) -> list[Row]:

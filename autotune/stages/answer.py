@@ -16,9 +16,11 @@ from autotune.config_file import (
 from autotune.outcome import Measured
 from autotune.probes.machine import this_machine
 from autotune.search_info import Learnt, SearchInfo, StopReason
+from autotune.service import Power
 from autotune.spec import ServingConfig
 from autotune.stages.confirm import finalists
 from autotune.stages.context import Context
+from autotune.stages.energy import power_after, trade_offs
 from autotune.stages.evidence import all_finalists, curves, lattice_map, repeat_arguments
 from autotune.stages.foresight import prediction_error
 from autotune.stages.front import pareto_front
@@ -47,6 +49,8 @@ def answer(context: Context, ground: Ground, strategy: Search, ended: Ended) -> 
     entries = [_entry(context, ground, strategy, load) for load in range(len(ground.traffics))]
     entries = [_with_binding(entry, entries, ground) for entry in entries]
     question, info = context.question, ground.info
+    power = _power(context, ground)
+    rates_rps = {traffic.load_rps: traffic.mean_rps for traffic in ground.traffics}
     return TunedFile(
         format="autotune",
         schema_version=8,
@@ -80,9 +84,13 @@ def answer(context: Context, ground: Ground, strategy: Search, ended: Ended) -> 
         repeat=repeat_arguments(question),
         lesson=lesson_of(context, ground),
         service=service_of(context, ground, entries),
-        power=None,
-        trade_offs=[],
+        power=power,
+        trade_offs=trade_offs(context, power, rates_rps, lambda config: cores_of(config, ground)),
     )
+
+
+def _power(context: Context, ground: Ground) -> Power:
+    return power_after(ground.power, context.journal.all_runs())
 
 
 def as_asked(kept: TunedFile, question: Question) -> TunedFile:
@@ -204,7 +212,13 @@ def _confirmed(
     context: Context, ground: Ground, load: int, contenders: list[Contender]
 ) -> PolicyEntry:
     question, traffic, default = context.question, ground.traffics[load], contenders[0]
-    goal = Goal(question.slo, question.objective, lambda config: cores_of(config, ground))
+    power = _power(context, ground)
+    goal = Goal(
+        question.slo,
+        question.objective,
+        lambda config: cores_of(config, ground),
+        lambda cpu_s, read: power.joules_per_request(traffic.mean_rps, cpu_s, read),
+    )
     winner = choose(contenders, goal)
     return PolicyEntry(
         load_rps=traffic.load_rps,

@@ -10,10 +10,10 @@ from autotune.arrivals import Traffic
 from autotune.records import Failed, Summary
 from autotune.spec import ServingConfig
 from autotune.stages.context import Context
-from autotune.stages.drive import Window, order_of_round, run_trial
+from autotune.stages.drive import Window, order_of_round
 from autotune.stages.events import Said, Started, Tried
-from autotune.stages.progress import doing
 from autotune.stages.survey import Ground, best_predicted
+from autotune.stages.windows import run_window
 from autotune.stats.judge import Decision, Judge
 from autotune.stats.paired import MIN_ROUNDS
 from autotune.stats.summary import summarize
@@ -140,9 +140,7 @@ def _measure(
 ) -> Summary | Failed:
     traffic, predicted_ms = ground.traffics[load], ground.predicted_ms(load, config)
     judge = Judge(context.question.slo, traffic.mean_rps, stop_when=STOP_WHEN)
-    repeats = context.journal.repeats()
-    context.observe(doing("confirm", traffic, config, window))
-    timed = run_trial(context.bench, config, traffic, window, judge, repeats)
+    timed = run_window(context, "confirm", config, traffic, window, judge)
     result = context.journal.add("confirm", traffic, config, predicted_ms, timed)
     if isinstance(result, Failed):
         text = f"{config.describe()} failed ({result.kind}): {result.detail}"

@@ -8,12 +8,12 @@ from autotune.outcome import Samples
 from autotune.search_info import StopReason
 from autotune.spec import Record, ServingConfig
 from autotune.stages.context import Context
-from autotune.stages.drive import Window, run_trial, search_window_s
+from autotune.stages.drive import Window, search_window_s
 from autotune.stages.events import Standing, Started, Tried
 from autotune.stages.goal import expected, observed
 from autotune.stages.preset import preset_pairs, still_holds
-from autotune.stages.progress import doing
 from autotune.stages.survey import Ground
+from autotune.stages.windows import run_window
 from autotune.stats.judge import Decision, Judge
 from autotune.stats.service import busy_with_room, executions_of, service_states
 from autotune.strategy.protocol import Pair, Search
@@ -54,9 +54,7 @@ def _try(context: Context, ground: Ground, strategy: Search, pair: Pair, window_
     traffic, config = ground.traffics[pair.load], ground.lattice.configs[pair.point]
     window = Window(window_s, (question.seed, 1, pair.load))
     judge = Judge(question.slo, traffic.mean_rps, stop_when=STOP_WHEN)
-    repeats = context.journal.repeats()
-    context.observe(doing("search", traffic, config, window))
-    timed = run_trial(context.bench, config, traffic, window, judge, repeats)
+    timed = run_window(context, "search", config, traffic, window, judge)
     predicted_s = float(ground.predicted_s[pair.load, pair.point])
     result = context.journal.add("search", traffic, config, predicted_s * 1e3, timed)
     learn(context, ground, strategy, pair)

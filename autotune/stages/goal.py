@@ -4,6 +4,7 @@ latency    the percentile that the SLO names, at each load
 capacity   the same, at loads close together around what is predicted to be sustained
 cpu        CPU time per request, the SLO being kept
 cores      cores that replicas x threads may use at once, the SLO being kept
+energy     joules per request, its share of the idle power included, the SLO being kept
 """
 
 import math
@@ -13,8 +14,10 @@ import numpy as np
 from autotune.learn.teaching import taught_latency
 from autotune.outcome import Samples
 from autotune.predict.forecast import cpu_s
+from autotune.predict.service_law import spins
 from autotune.records import Failed, Percentile, Summary
 from autotune.spec import ServingConfig
+from autotune.stages.energy import LEAST_JOULES
 from autotune.stages.question import Question
 from autotune.stages.survey import Ground
 from autotune.strategy.plugged import Plugged
@@ -35,7 +38,11 @@ LOST_NOISE = 0.3
 MIN_NOISE = 0.05
 """Repeats of one measurement differ by at least this much (log), however narrow the interval."""
 CPU_DOUBT = 0.5
-"""Standard deviation (log) of a predicted CPU time: spinning and batching are hard to foresee."""
+"""Standard deviation (log) of a predicted CPU time: batching is hard to foresee."""
+LEAST_DOUBT = 0.02
+"""Of energy, where all but nothing of it is CPU time."""
+UNPARKED = 0.01
+"""What a doubling of replicas must save in energy (log); less than is worth measuring."""
 CORES_DOUBT = 0.01
 """Cores are counted, not measured."""
 
@@ -64,6 +71,8 @@ def expected(question: Question, ground: Ground) -> tuple[Prediction, Prediction
     excess = over_limit(latency, question.slo.latency_ms / 1e3)
     if question.objective == "cpu":
         return Prediction(np.log(_cpu_s(ground)), CPU_DOUBT), excess
+    if question.objective == "energy":
+        return _joules(ground), excess
     if question.objective == "cores":
         row = [math.log(cores_of(config, ground)) for config in ground.lattice.configs]
         shape = predictor.predicted_s.shape
@@ -109,6 +118,10 @@ def observed(
     value, value_noise = math.log(latency_s), noise
     if question.objective == "cpu":
         value, value_noise = math.log(max(1e-9, result.cpu_s_per_request)), MIN_NOISE
+    if question.objective == "energy":
+        joules = joules_of(ground, pair.load, result)
+        value = math.log(max(LEAST_JOULES, joules)) + _unparked(ground.lattice.configs[pair.point])
+        value_noise = MIN_NOISE
     if question.objective == "cores":
         config = ground.lattice.configs[pair.point]
         value, value_noise = math.log(cores_of(config, ground)), CORES_DOUBT
@@ -121,12 +134,40 @@ def cores_of(config: ServingConfig, ground: Ground) -> int:
     return min(ground.cores, config.replicas * threads)
 
 
+def joules_of(ground: Ground, load: int, seen: Summary) -> float:
+    """Return joules per request as measured at a load, or by the model."""
+    rps = ground.traffics[load].mean_rps
+    return ground.power.joules_per_request(rps, seen.cpu_s_per_request, seen.joules_per_request)
+
+
+def _joules(ground: Ground) -> Prediction:
+    """Return the energy by the model: it is as doubtful as the CPU time that is part of it."""
+    rates_rps = np.array([traffic.mean_rps for traffic in ground.traffics])
+    busy_j = ground.power.busy_core_watts * _cpu_s(ground)
+    total_j = np.maximum(LEAST_JOULES, ground.power.idle_watts / rates_rps[:, None] + busy_j)
+    doubt = np.maximum(LEAST_DOUBT, CPU_DOUBT * busy_j / total_j)
+    unparked = np.array([_unparked(config) for config in ground.lattice.configs])
+    return Prediction(np.log(total_j) + unparked, doubt)
+
+
+def _unparked(config: ServingConfig) -> float:
+    """Of equals, fewer replicas: one that sleeps takes no power that anything here shows."""
+    return UNPARKED * math.log2(config.replicas)
+
+
 def _cpu_s(ground: Ground) -> Samples:
-    threads = np.array(
-        [cores_of(config, ground) / config.replicas for config in ground.lattice.configs]
-    )
+    configs = ground.lattice.configs
+    threads = np.array([_busy_threads(config, ground) for config in configs])
+    spin = np.array([spins(config.session_shape) for config in configs])
     loads_rps = [traffic.load_rps for traffic in ground.traffics]
-    return cpu_s(ground.predictor.lanes, threads.clip(min=1), loads_rps)
+    return cpu_s(ground.predictor.lanes, threads, spin, loads_rps)
+
+
+def _busy_threads(config: ServingConfig, ground: Ground) -> int:
+    """Return how many cores one replica alone keeps busy while it executes."""
+    if config.on_gpu:
+        return 1
+    return min(ground.cores, config.session_shape.threads(ground.info.default_threads))
 
 
 def standard_error(objective: Percentile) -> float:

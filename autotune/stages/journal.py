@@ -1,10 +1,12 @@
 """Everything measured so far, so that an answer can be written at any moment."""
 
+from statistics import median
+
 from autotune.arrivals import Traffic
 from autotune.config_file import Phase, Trial
 from autotune.outcome import Measured, TrialOutcome
 from autotune.records import Failed, Summary
-from autotune.spec import ServingConfig, Slo
+from autotune.spec import ServingConfig, SessionShape, Slo
 from autotune.stages.drive import repeats_after
 from autotune.stages.question import Deadline
 from autotune.stages.reference import CostWindow
@@ -20,6 +22,7 @@ class Journal:
         self.trials: list[Trial] = []
         self.cost_windows: list[CostWindow] = []
         self._runs: dict[tuple[Phase, float, ServingConfig], list[Measured]] = {}
+        self._openings_s: dict[SessionShape, list[float]] = {}
 
     def add(
         self,
@@ -55,3 +58,21 @@ class Journal:
     def runs(self, phase: Phase, traffic: Traffic, config: ServingConfig) -> list[Measured]:
         """Return the raw runs of a configuration at a load in one phase, in order."""
         return self._runs.get((phase, traffic.load_rps, config), [])
+
+    def runs_at(self, load_rps: float, config: ServingConfig) -> list[Measured]:
+        """Return those of both phases, in order."""
+        phases: tuple[Phase, ...] = ("search", "confirm")
+        return [run for phase in phases for run in self._runs.get((phase, load_rps, config), [])]
+
+    def all_runs(self) -> list[Measured]:
+        """Return every raw run."""
+        return [run for runs in self._runs.values() for run in runs]
+
+    def opened(self, shape: SessionShape, seconds: float) -> None:
+        """Keep for how long a measurement waited for its sessions; 0: they stood already."""
+        if seconds > 0:
+            self._openings_s.setdefault(shape, []).append(seconds)
+
+    def open_s(self) -> dict[SessionShape, float]:
+        """Return the typical seconds to open sessions, as far as measurements had to."""
+        return {shape: median(seconds) for shape, seconds in self._openings_s.items()}

@@ -18,7 +18,7 @@ from autotune.patterns import Pattern
 from autotune.probes.machine import Machine, this_machine
 from autotune.spec import ModelSpec, Record
 from autotune.stages.gate_rounds import GateQuestion
-from autotune.stages.question import MeasureQuestion, Question
+from autotune.stages.question import MeasureQuestion, Question, Watts
 from autotune.strategy.plugins import BUILT_IN, origin
 
 _MACHINE_WORDS = {
@@ -111,6 +111,7 @@ def asked_of(question: Question) -> str:
             "allowed": question.allowed,
             "seed": question.seed,
             **({"strategy": origin(question.strategy)} if other else {}),
+            **({} if question.watts == Watts() else {"watts": question.watts}),
             **_past(question),
         }
     )

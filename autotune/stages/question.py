@@ -42,6 +42,15 @@ class Incumbent(Record, frozen=True):
     config: ServingConfig
 
 
+class Watts(Record, frozen=True):
+    """What the machine draws, as far as a person says so; None: it is read, or reckoned."""
+
+    idle: float | None = None
+    """While nothing is served."""
+    core: float | None = None
+    """That a core adds while it works."""
+
+
 class Question(Record, frozen=True, eq=False):
     """One search request."""
 
@@ -71,6 +80,7 @@ class Question(Record, frozen=True, eq=False):
     learning: Learning = Learning()
     incumbent: tuple[Incumbent, ...] = ()
     """Measured first at each load, ascending; empty: nothing serves yet."""
+    watts: Watts = Watts()
 
     @property
     def on_gpu(self) -> bool:

@@ -18,5 +18,9 @@ def service_of(context: Context, ground: Ground, entries: Sequence[PolicyEntry])
     points = np.array([configs.index(config) for config in kept])
     predictor = ground.predictor
     return keep_lanes(
-        kept, predictor.corrected(points), predictor.law, ground.info.default_threads, {}
+        kept,
+        predictor.corrected(points),
+        predictor.law,
+        ground.info.default_threads,
+        context.journal.open_s(),
     )

@@ -21,11 +21,13 @@ from autotune.predict.queue_simulation import Lanes
 from autotune.predict.service_law import ServiceLaw
 from autotune.probes.cores import usable_cores
 from autotune.probes.memory import available_memory_bytes
+from autotune.service import Power
 from autotune.space.axes import Axes, make_axes
 from autotune.space.lattice import Lattice, make_lattice
 from autotune.spec import Family, Objective, ServingConfig
 from autotune.stages.context import Context
 from autotune.stages.drive import search_window_s
+from autotune.stages.energy import power_before
 from autotune.stages.events import Inspected, Observer, Predicted, Said, Started
 from autotune.stages.loading import inspect_model
 from autotune.stages.profile import (
@@ -81,6 +83,8 @@ class Ground(NamedTuple):
     """Likewise, the median."""
     sustainable_rps: float
     profile_s: float
+    power: Power
+    """What the machine draws, as known before the search."""
     experience: Experience | None = None
     """What other searches teach; None: nothing."""
     version: TunedFile | None = None
@@ -105,6 +109,7 @@ def survey(context: Context) -> Ground:
     """
     question, bench, deadline = context.question, context.bench, context.deadline
     observe = context.observe
+    power = power_before(context, usable_cores().usable)
     info, cores, memory_bytes, axes, lattice = look_around(question, bench, observe)
     observe(Started(step="profiling", ends_in_s=deadline.left_s))
     subject = Subject(context, info, cores, memory_bytes)
@@ -154,6 +159,7 @@ def survey(context: Context) -> Ground:
         profile_s=deadline.elapsed_s,
         experience=experience,
         version=version,
+        power=power,
     )
     observe(_first_answer(ground, deadline))
     return ground

@@ -11,7 +11,7 @@ Wolfe and Chicken, "Nonparametric Statistical Methods", 3.1 to 3.3; for the chan
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -72,9 +72,18 @@ def compare_cpu(left: Sequence[Measured], right: Sequence[Measured]) -> Comparis
     Raises:
         ValueError: the sides have different numbers of rounds.
     """
-    pairs = [
-        [run.cpu_s / max(1, run.served) for run in pair] for pair in zip(left, right, strict=True)
-    ]
+    return compare_costs(left, right, lambda run: run.cpu_s / max(1, run.served))
+
+
+def compare_costs(
+    left: Sequence[Measured], right: Sequence[Measured], cost: Callable[[Measured], float]
+) -> Comparison:
+    """Compare what a request costs round by round; rounds in which it is not above 0 are left out.
+
+    Raises:
+        ValueError: the sides have different numbers of rounds.
+    """
+    pairs = [[cost(run) for run in pair] for pair in zip(left, right, strict=True)]
     return compare_rounds(np.array([_log_ratio(*pair) for pair in pairs if min(pair) > 0]))
 
 

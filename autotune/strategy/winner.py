@@ -10,7 +10,13 @@ from typing import NamedTuple
 from autotune.outcome import Measured
 from autotune.records import Gain, Summary
 from autotune.spec import Objective, ServingConfig, Slo
-from autotune.stats.paired import Comparison, comparable_quantile, compare_cpu, compare_latency
+from autotune.stats.paired import (
+    Comparison,
+    comparable_quantile,
+    compare_costs,
+    compare_cpu,
+    compare_latency,
+)
 
 MIN_GAIN = 0.03
 """A gain below this share is not worth a change."""
@@ -35,6 +41,18 @@ class Goal(NamedTuple):
     objective: Objective = "latency"
     cores_of: Callable[[ServingConfig], int] = lambda config: config.replicas
     """Cores that a configuration may use at once."""
+    joules_of: Callable[[float, float | None], float] = lambda cpu_s, measured: measured or cpu_s
+    """Joules per request, by its CPU seconds and by what was read; None: it cannot be read."""
+
+    def joules(self, one: Contender) -> float:
+        """Return what a request of a contender costs in energy."""
+        return self.joules_of(one.summary.cpu_s_per_request, one.summary.joules_per_request)
+
+    def joules_in(self, run: Measured) -> float:
+        """Return what it cost in one round."""
+        served = max(1, run.served)
+        read = None if run.joules is None else run.joules / served
+        return self.joules_of(run.cpu_s / served, read)
 
 
 def compare(one: Contender, other: Contender, goal: Goal) -> Gain:
@@ -45,8 +63,9 @@ def compare(one: Contender, other: Contender, goal: Goal) -> Gain:
     quantile = comparable_quantile(offered, slo.quantile)
     latency, cpu = compare_latency(mine, theirs, quantile), compare_cpu(mine, theirs)
     proven, reason = _judge(one.summary, other.summary, latency, cpu)
-    if goal.objective in ("cpu", "cores") and other.summary.meets_slo:
-        proven, reason = _thrifty(one, other, goal, cpu)
+    if goal.objective in ("cpu", "cores", "energy") and other.summary.meets_slo:
+        energy = compare_costs(mine, theirs, goal.joules_in)
+        proven, reason = _thrifty(one, other, goal, energy if goal.objective == "energy" else cpu)
     return Gain(
         percentile=100 * quantile,
         latency_ratio=latency.ratio,
@@ -81,11 +100,20 @@ def _judge(one: Summary, other: Summary, latency: Comparison, cpu: Comparison) -
     return False, "no proven gain"
 
 
-def _thrifty(one: Contender, other: Contender, goal: Goal, cpu: Comparison) -> tuple[bool, str]:
-    """Whether one takes fewer cores, or less CPU time, than another that meets the SLO."""
+def _thrifty(one: Contender, other: Contender, goal: Goal, cost: Comparison) -> tuple[bool, str]:
+    """Whether one takes fewer cores, less CPU time or less energy than one that meets the SLO.
+
+    `cost` compares their energy where this is the objective, else their CPU time.
+    """
     if not one.summary.meets_slo:
         return False, "misses the SLO, which the other meets"
-    cheaper = cpu.differs and cpu.ratio is not None and cpu.ratio < CHEAPER
+    if goal.objective == "energy":
+        # Idle power, which nothing saves, is most of it at low load: what is left is worth little
+        # less for that, so a gain counts from where one of latency does.
+        if cost.differs and cost.ratio is not None and cost.ratio <= 1 - MIN_GAIN:
+            return True, f"{cost.ratio:.2f} x its energy within the SLO"
+        return False, "no proven gain"
+    cheaper = cost.differs and cost.ratio is not None and cost.ratio < CHEAPER
     if goal.objective == "cpu":
         return cheaper, "less CPU time within the SLO" if cheaper else "no proven gain"
     mine, theirs = goal.cores_of(one.config), goal.cores_of(other.config)
@@ -108,14 +136,16 @@ def choose(contenders: Sequence[Contender], goal: Goal) -> Contender:
             continue
         gain = compare(challenger, winner, goal)
         simpler = challenger.config.complexity < winner.config.complexity
-        if gain.proven or (simpler and _is_tie(gain)):
+        if gain.proven or (simpler and _is_tie(challenger, winner, gain, goal)):
             winner = challenger
     if winner is default and not default.summary.meets_slo:
         return next((one for one in ranked if one.summary.meets_slo), default)
     return winner
 
 
-def _is_tie(gain: Gain) -> bool:
+def _is_tie(one: Contender, other: Contender, gain: Gain, goal: Goal) -> bool:
+    if goal.objective == "energy" and other.summary.meets_slo:
+        return one.summary.meets_slo and goal.joules(one) <= (1 + MIN_GAIN) * goal.joules(other)
     as_fast = gain.latency_ratio is not None and gain.latency_ratio <= 1 + TIE
     return as_fast and not gain.latency_differs and gain.cpu_ratio <= 1 / CHEAPER
 
@@ -128,4 +158,6 @@ def _rank(one: Contender, goal: Goal) -> tuple[float, ...]:
         return (missed, one.summary.cpu_s_per_request)
     if goal.objective == "cores":
         return (missed, goal.cores_of(one.config), latency_ms)
+    if goal.objective == "energy":
+        return (missed, goal.joules(one))
     return (latency_ms,)

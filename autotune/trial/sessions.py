@@ -24,7 +24,7 @@ from autotune.models.saved_outputs import SavedOutputs
 from autotune.models.worker import compiled_here_s
 from autotune.outcome import Samples, ServiceTimes
 from autotune.probes.disturbance import between, read_counters
-from autotune.probes.energy import energy_uj, joules_between
+from autotune.probes.energy import joules_between, read_energy
 from autotune.probes.memory import peak_memory_bytes
 from autotune.probes.threads import cpu_seconds
 from autotune.records import Transfer
@@ -175,7 +175,8 @@ class Sessions:
         order = draw_samples(mix.kinds, mix.weights, count, tuple(trial.order_seed))
         source = ScheduleSource(trial.arrivals_s, mix.samples, log, order)
         pids = self.replicas.pids
-        energy, cpu_before_s, before = energy_uj(), cpu_seconds(pids), read_counters(workers=pids)
+        energy = read_energy(config.on_gpu)
+        cpu_before_s, before = cpu_seconds(pids), read_counters(workers=pids)
         log.start_clock()
         threads = start_replicas(
             self.replicas.infers, source, config.max_batch_size, config.batch_timeout_ms / 1000
@@ -188,7 +189,7 @@ class Sessions:
         return wire.Served(
             duration_s=duration_s,
             cpu_s=cpu_seconds(pids) - cpu_before_s,
-            joules=joules_between(energy, energy_uj()),
+            joules=joules_between(energy, read_energy(config.on_gpu)),
             peak_memory_bytes=peak_memory_bytes(pids),
             disturbance=between(before, read_counters(workers=pids)),
             transfer=self._transfer(),

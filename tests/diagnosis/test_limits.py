@@ -97,3 +97,10 @@ def test_energy_that_may_not_be_read_is_told_from_energy_that_is_not_there(tree:
     assert "chmod a+r" in forbidden.remedy
     readable = limits.energy(tree({"intel-rapl:0/energy_uj": "5"}))
     assert (readable.level, readable.found) == ("ok", "Energy can be read of package-0.")
+
+
+def test_gpus_whose_energy_can_be_read_are_told_beside_the_processor(tree: Tree) -> None:
+    gpus_mj = {"GPU-a": 1, "GPU-b": 2}
+    assert limits.energy(tree({}) / "none", gpus_mj).found.endswith("Of 2 GPUs it can be read.")
+    folder = tree({"intel-rapl:0/name": "package-0", "intel-rapl:0/energy_uj": "5"})
+    assert limits.energy(folder, gpus_mj).found == "Energy can be read of package-0 and 2 GPUs."

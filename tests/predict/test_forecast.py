@@ -6,6 +6,8 @@ from flat import BASE_S, INFO, flat_law
 from autotune.outcome import ModelInfo, Samples
 from autotune.predict.forecast import (
     QUANTILES,
+    SPIN_S,
+    cpu_s,
     forecast,
     make_lanes,
     saturation_rps,
@@ -103,3 +105,19 @@ def test_a_looser_slo_never_sustains_less_and_an_impossible_one_nothing() -> Non
     assert loads_rps[0] == 0
     assert loads_rps[1] > 0
     assert loads_rps == sorted(loads_rps)
+
+
+def test_threads_that_spin_take_cpu_time_until_the_next_request() -> None:
+    shapes = [
+        msgspec.structs.replace(LONE, intra_op_threads=2, spinning=spin) for spin in (False, True)
+    ]
+    lanes = make_lanes(flat_law(), shapes, INFO)
+    loads_rps = [0.01, 10.0, 1e6]
+    asleep_s, spun_s = cpu_s(lanes, np.full(2, 2.0), np.array([False, True]), loads_rps).T
+    assert asleep_s == pytest.approx(2 * lanes.alone_s[0, 0])
+    rare_s, some_s, never_s = spun_s - asleep_s
+    assert rare_s == pytest.approx(SPIN_S, rel=0.01)
+    assert 0.5 * SPIN_S < some_s < SPIN_S
+    assert never_s == pytest.approx(0, abs=1e-6)
+    lone_s = cpu_s(lanes, np.ones(2), np.array([False, True]), loads_rps)
+    assert lone_s[:, 1] == pytest.approx(lone_s[:, 0])

@@ -3,6 +3,7 @@ import json
 import pytest
 import vl_convert
 from drawn import DRAWN, NASTY_DRAWN
+from msgspec.structs import replace
 from promised import TUNED
 
 from autotune.reports.chart import Chart
@@ -14,12 +15,23 @@ CHARTS = charts(DRAWN)
 def test_everything_that_the_file_has_is_drawn() -> None:
     names = [chart.name for chart in CHARTS]
     distributions = [f"distribution-{place + 1}" for place in range(len(DRAWN.policy))]
-    rest = ["parts", "lattice", "regret", "prediction"]
+    rest = ["parts", "trade-offs", "lattice", "regret", "prediction"]
     assert names == ["latency", "policy", *distributions, *rest]
 
 
 def test_an_older_file_has_fewer_pictures() -> None:
-    assert [c.name for c in charts(TUNED)] == ["latency", "policy", "parts", "prediction"]
+    older = replace(TUNED, power=None, trade_offs=[])
+    assert [c.name for c in charts(older)] == ["latency", "policy", "parts", "prediction"]
+
+
+def test_energy_is_drawn_with_where_it_is_known_from() -> None:
+    (chart,) = (one for one in CHARTS if one.name == "trade-offs")
+    assert "energy by a model" in chart.reading
+    assert TUNED.power is not None
+    read = replace(TUNED, power=replace(TUNED.power, is_model=False, source="read of package-0"))
+    (chart,) = (one for one in charts(read) if one.name == "trade-offs")
+    assert "energy measured, the idle power's share included" in chart.reading
+    assert "(read of package-0)" in chart.reading
 
 
 @pytest.mark.parametrize("chart", CHARTS, ids=lambda chart: chart.name)

@@ -109,6 +109,25 @@ def test_where_cores_are_saved_no_regret_is_drawn() -> None:
     assert series.regret_rows(tuned) == []
 
 
+def test_where_energy_is_saved_regret_is_of_energy_within_the_slo() -> None:
+    saving = replace(DRAWN, search=replace(DRAWN.search, objective="energy"))
+    of_cpu = replace(DRAWN, search=replace(DRAWN.search, objective="cpu"))
+    energy, cpu = series.regret_rows(saving), series.regret_rows(of_cpu)
+    assert [row["s"] for row in energy] == [row["s"] for row in cpu]
+    # Idle power, which all share, makes less of the same difference in CPU time.
+    worst = max(row["percent"] for row in energy)
+    assert 0 < worst < max(row["percent"] for row in cpu)
+    # Of files that know no power, latency is drawn.
+    assert series.regret_rows(replace(saving, power=None)) == series.regret_rows(DRAWN)
+
+
+def test_a_trade_off_is_a_row_with_its_load_in_words() -> None:
+    rows = series.trade_off_rows(DRAWN)
+    assert len(rows) == len(DRAWN.trade_offs)
+    assert {row["load"] for row in rows} == {"30/s", "110/s", "160/s"}
+    assert all(row["joules"] > 0 and row["slo"] == "met" for row in rows)
+
+
 @pytest.mark.parametrize("load", range(len(DRAWN.policy)))
 def test_distributions_end_below_one(load: int) -> None:
     data = series.distribution_rows(DRAWN, DRAWN.policy[load].load_rps)

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 from made import run_of
+from msgspec import structs
 
 from autotune.spec import RUNTIME_DEFAULT, ServingConfig, Slo
 from autotune.stats.summary import summarize
@@ -165,3 +166,63 @@ def test_a_default_that_misses_the_slo_gives_way_to_one_that_met_it() -> None:
     assert not compare(both[1], both[0], Goal(slo)).proven
     assert choose(both, Goal(slo)).config == LEAN
     assert choose(both[::-1], Goal(slo)).config == LEAN
+
+
+def joules_of(cpu_s: float, measured: float | None) -> float:
+    """5 J of idle power a request, and 10 J a CPU second."""
+    return 5.0 + 10.0 * cpu_s if measured is None else measured
+
+
+SAVING = Goal(SLO, "energy", joules_of=joules_of)
+
+
+def test_less_energy_within_the_slo_wins_however_much_slower() -> None:
+    # Idle power is most of what a request takes: 1 CPU second of 10 x 1/130 of it is little.
+    lean = contender(LEAN, 1.2, cpu=50.0, noise_seed=1)
+    default = contender(RUNTIME_DEFAULT, cpu=100.0)
+    winner = choose([default, contender(WIDE, 0.5, cpu=200.0), lean], SAVING)
+    assert winner.config == LEAN
+    gain = compare(lean, default, SAVING)
+    ratio = joules_of(50 / REQUESTS, None) / joules_of(100 / REQUESTS, None)
+    assert gain.proven
+    assert gain.reason == f"{ratio:.2f} x its energy within the SLO"
+
+
+def test_a_gain_in_energy_that_is_too_small_to_matter_keeps_the_default() -> None:
+    default = contender(RUNTIME_DEFAULT, cpu=1.0)
+    halved = compare(contender(LEAN, cpu=0.5), default, SAVING)
+    assert (halved.proven, halved.reason) == (False, "no proven gain")
+    assert choose([default, contender(LEAN, cpu=0.5)], SAVING).config == RUNTIME_DEFAULT
+
+
+def test_less_energy_is_no_gain_where_the_slo_is_missed() -> None:
+    slow = contender(LEAN, 2.5, cpu=1.0)
+    default = contender(RUNTIME_DEFAULT, cpu=100.0)
+    assert not slow.summary.meets_slo
+    assert choose([default, slow], SAVING).config == RUNTIME_DEFAULT
+    assert compare(slow, default, SAVING).reason == "misses the SLO, which the other meets"
+
+
+def test_of_two_that_take_as_much_energy_the_simpler_wins_though_slower() -> None:
+    default = contender(RUNTIME_DEFAULT, cpu=200.0)
+    wide = contender(WIDE, 0.5, cpu=60.0, noise_seed=1)
+    lean = contender(LEAN, 1.1, cpu=61.0, noise_seed=2)
+    assert LEAN.complexity < WIDE.complexity
+    assert choose([default, wide, lean], SAVING).config == LEAN
+    # Slower by as little as that it would tie for, but in energy: not a tie.
+    greedy = contender(LEAN, 0.5, cpu=80.0, noise_seed=2)
+    assert choose([default, wide, greedy], SAVING).config == WIDE
+
+
+def test_energy_that_was_read_counts_rather_than_the_model() -> None:
+    def metered(config: ServingConfig, cpu: float, joules: float) -> Contender:
+        runs = [
+            structs.replace(run, joules=joules * REQUESTS)
+            for run in contender(config, cpu=cpu).runs
+        ]
+        return Contender(config, runs, summarize(runs, SLO))
+
+    # The one that takes less CPU time takes more energy.
+    default, lean = metered(RUNTIME_DEFAULT, 90.0, 8.0), metered(LEAN, 100.0, 6.0)
+    assert choose([default, lean], SAVING).config == LEAN
+    assert compare(lean, default, SAVING).reason == "0.75 x its energy within the SLO"
