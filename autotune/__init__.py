@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from autotune.api.files import CompareResult, Report, compare, report, schema
     from autotune.api.ls import Files, ls
     from autotune.api.measure import MeasureResult, measure
+    from autotune.api.plan import PlanResult, plan
     from autotune.api.search import search
     from autotune.api.verify import VerifyResult, verify
     from autotune.api.watch import WatchResult, watch
@@ -61,6 +62,7 @@ _HOMES = {
     "MeasureResult": "autotune.api.measure",
     "ModelError": "autotune.errors",
     "Plan": "autotune.api.dry_run",
+    "PlanResult": "autotune.api.plan",
     "QueueFullError": "autotune.engine.errors",
     "Report": "autotune.api.files",
     "SearchSettings": "autotune.strategy.protocol",
@@ -83,6 +85,7 @@ _HOMES = {
     "load": "autotune.embed",
     "ls": "autotune.api.ls",
     "measure": "autotune.api.measure",
+    "plan": "autotune.api.plan",
     "report": "autotune.api.files",
     "schema": "autotune.api.files",
     "search": "autotune.api.search",
@@ -105,6 +108,7 @@ __all__ = [
     "MeasureResult",
     "ModelError",
     "Plan",
+    "PlanResult",
     "QueueFullError",
     "Report",
     "SearchSettings",
@@ -127,6 +131,7 @@ __all__ = [
     "load",
     "ls",
     "measure",
+    "plan",
     "report",
     "schema",
     "search",

@@ -29,7 +29,7 @@ from autotune.spec import Allowed, ModelSpec, Slo
 from autotune.stages.events import Observer
 from autotune.stages.question import Keeping
 from autotune.strategy import plugins
-from autotune.units import DTYPES, MAX_LOAD_RPS
+from autotune.units import DTYPES, MAX_LOAD_RPS, MAX_WATTS
 
 if TYPE_CHECKING:
     from autotune.arrivals import Traffic
@@ -122,6 +122,18 @@ def load(value: object, name: str) -> float:
             f"{name}={value!r} is more than can be issued on one machine "
             f"(at most {MAX_LOAD_RPS:,.0f} requests/s)"
         )
+    return found
+
+
+def watts(value: object, name: str) -> float:
+    """Return a power in watts.
+
+    Raises:
+        UsageError: not above zero, or more than any machine draws.
+    """
+    found = above_zero(value, name)
+    if found > MAX_WATTS:
+        raise UsageError(f"{name}={value!r} must be at most {MAX_WATTS:,.0f} W")
     return found
 
 

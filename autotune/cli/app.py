@@ -22,6 +22,7 @@ from autotune.cli.export import export
 from autotune.cli.ls import ls
 from autotune.cli.measure import measure
 from autotune.cli.mistakes import complaint, explain
+from autotune.cli.plan import plan
 from autotune.cli.report import report
 from autotune.cli.schema import schema
 from autotune.cli.search import search
@@ -50,6 +51,7 @@ for panel, command, example in (
     (DEPLOY, verify, "autotune verify model.autotune.json --server litserve"),
     (DEPLOY, check, "autotune check model.autotune.json model.onnx --budget 60s"),
     (DEPLOY, watch, "autotune watch model.autotune.json --observed latencies.csv"),
+    (DEPLOY, plan, "autotune plan c7g.large.autotune.json --trace day.csv --prices prices.toml"),
     (LOOK, show, "autotune show model.autotune.json"),
     (LOOK, compare, "autotune compare before.autotune.json after.autotune.json"),
     (LOOK, ls, "autotune ls"),

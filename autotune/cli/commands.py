@@ -15,7 +15,18 @@ from autotune.cli.settings import Given, Kinds
 from autotune.errors import AutotuneError, UsageError, did_you_mean
 
 HELP_OPTIONS = ("-h", "--help")
-ONCE = ("load", "loads", "compare", "to", "server", "input", "requests", "trace", "observed")
+ONCE = (
+    "load",
+    "loads",
+    "compare",
+    "to",
+    "server",
+    "input",
+    "requests",
+    "trace",
+    "observed",
+    "prices",
+)
 """Options of which the last would win where a person may have meant both."""
 _USED = "autotune.settings"
 
@@ -71,7 +82,9 @@ class Command(TyperCommand):
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
         """Return what the usage line says after the command; only brackets mean something."""
-        return [piece.strip("{}") for piece in super().collect_usage_pieces(ctx)]
+        return [
+            piece.replace("{", "").replace("}", "") for piece in super().collect_usage_pieces(ctx)
+        ]
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Write arguments and options, these in groups."""

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from autotune.drift.records import DriftAnswer
+    from autotune.planning.records import Answer
     from autotune.stages.gate import GateAnswer
     from autotune.stages.measurement import Measurement
 
@@ -43,6 +44,7 @@ EXIT_CODES = (
     Meaning(ExitCode.MISSED, ("verify",), "the SLO is missed at a load that the file promises"),
     Meaning(ExitCode.MISSED, ("check",), "the SLO is missed"),
     Meaning(ExitCode.MISSED, ("watch",), "the SLO is proven missed"),
+    Meaning(ExitCode.MISSED, ("plan",), "no plan meets the SLO; the nearest is named"),
     Meaning(ExitCode.MISSED, ("doctor",), "something will spoil measurements"),
     Meaning(ExitCode.MISTAKE, (), "a mistake in what was given; one line says which"),
     Meaning(ExitCode.DIFFERS, ("verify",), "a setting without effect, or other answers"),
@@ -76,6 +78,9 @@ WATCHED: "Mapping[DriftAnswer, ExitCode]" = {
     "too_little": ExitCode.UNDECIDED,
 }
 """Likewise `watch`."""
+
+PLANNED: "Mapping[Answer, ExitCode]" = {"met": ExitCode.ANSWERED, "not_met": ExitCode.MISSED}
+"""Likewise `plan`."""
 
 
 def of_measurement(found: "Measurement") -> ExitCode:

@@ -10,7 +10,13 @@ from typing import ParamSpec, TypeVar
 
 from autotune.errors import AutotuneError, UsageError
 from autotune.present.document import Document, Line, Row, Table
-from autotune.units import parse_duration_s, parse_load_rps, parse_shapes, parse_share
+from autotune.units import (
+    parse_duration_s,
+    parse_load_rps,
+    parse_shapes,
+    parse_share,
+    parse_watts,
+)
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -22,6 +28,10 @@ def _number(value: str) -> str:
 
 def _share(value: str) -> str:
     return f"{parse_share(value, ''):g}"
+
+
+def _watts(value: str) -> str:
+    return f"{parse_watts(value, ''):g}"
 
 
 _AS_NUMBER = (
@@ -60,12 +70,18 @@ _AS_TEXT = (
     "model",
     "python",
     "url",
+    "prices",
+    "report",
+    "hpa",
+    "keda",
+    "ray",
 )
 ARGUMENTS: dict[str, tuple[str, Callable[[str], str]]] = {
     "slo": ("slo_ms", lambda value: f"{1e3 * parse_duration_s(value, ''):g}"),
     "batch-timeout": ("batch_timeout_ms", lambda value: f"{1e3 * parse_duration_s(value, ''):g}"),
     "budget": ("budget_s", lambda value: f"{parse_duration_s(value, ''):g}"),
     "duration": ("duration_s", lambda value: f"{parse_duration_s(value, ''):g}"),
+    "step": ("step_s", lambda value: f"{parse_duration_s(value, ''):g}"),
     "load": ("load_rps", lambda value: f"{parse_load_rps(value, ''):g}"),
     "loads": ("loads_rps", lambda value: f"{parse_load_rps(value, ''):g}"),
     "shape": ("shapes", lambda value: f"{parse_shapes([value], '')}"),
@@ -73,6 +89,7 @@ ARGUMENTS: dict[str, tuple[str, Callable[[str], str]]] = {
     "safe": ("safe", _share),
     "tolerance": ("tolerance", _share),
     "false-alarms": ("false_alarms", _share),
+    **{name: (name.replace("-", "_"), _watts) for name in ("idle-watts", "core-watts")},
     **{name: (name.replace("-", "_"), _number) for name in _AS_NUMBER},
     **{name: (name.replace("-", "_"), repr) for name in _AS_TEXT},
 }

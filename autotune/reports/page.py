@@ -1,20 +1,16 @@
 """One self-contained HTML page: pictures, facts and every trial. No request leaves it."""
 
-import html
-import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
 from string import Template
-from typing import Any
 
 from autotune.command_line import measure_command
 from autotune.config_file import Trial, TunedFile
 from autotune.records import Summary
-from autotune.reports.chart import Chart, drawable
 from autotune.reports.charts import charts
+from autotune.reports.markup import escaped, figure, script_data
 from autotune.reports.series import result_of
-from autotune.tabular import printable
 from autotune.units import format_cores, format_ms, format_percent, format_rps, format_shape
 
 _SENTENCE_ENDS = re.compile(r"(?<=[.]) (?=[A-Z])")
@@ -46,20 +42,20 @@ def page(tuned: TunedFile) -> str:
     sentence, *more = _SENTENCE_ENDS.split(tuned.summary, maxsplit=1)
     script = (HERE / "page.js").read_text()
     return Template((HERE / "page.html").read_text()).substitute(
-        title=_text(f"{tuned.model.name}: autotune report"),
+        title=escaped(f"{tuned.model.name}: autotune report"),
         style=(HERE / "page.css").read_text(),
-        model=_text(tuned.model.name),
-        asked=_text(_asked(tuned)),
-        sentence=_text(sentence),
-        more=_text(" ".join(more)),
-        pictures="\n".join(_figure(chart) for chart in pictures),
-        missing=_text(_missing(tuned)),
+        model=escaped(tuned.model.name),
+        asked=escaped(_asked(tuned)),
+        sentence=escaped(sentence),
+        more=escaped(" ".join(more)),
+        pictures="\n".join(figure(chart) for chart in pictures),
+        missing=escaped(_missing(tuned)),
         facts=_facts(tuned),
-        front=_front(tuned),
+        front=_front(tuned) + _trade_offs(tuned),
         headings="".join(_heading(name, kind) for name, kind in COLUMNS),
         trials="\n".join(_trial(tuned, trial) for trial in tuned.trials),
         count=len(tuned.trials),
-        specs=_data({chart.name: chart.spec for chart in pictures}),
+        specs=script_data({chart.name: chart.spec for chart in pictures}),
         script=vl_convert.javascript_bundle(script).replace("</script", "<\\/script"),
     )
 
@@ -69,25 +65,6 @@ def _asked(tuned: TunedFile) -> str:
     return (
         f"SLO {tuned.slo}, arrivals {tuned.arrivals}, {format_cores(machine.cores_usable)} of "
         f"{machine.cpu}, {tuned.runtime}"
-    )
-
-
-def _text(text: str) -> str:
-    """HTML that shows a text as it is; what no page shows, or in another place, escaped."""
-    return html.escape(printable(text))
-
-
-def _data(value: Any) -> str:
-    """JSON that stands in a script element whatever its texts are."""
-    return json.dumps(drawable(value), allow_nan=False).replace("<", "\\u003c")
-
-
-def _figure(chart: Chart) -> str:
-    return (
-        f'<figure id="{chart.name}"><h2>{_text(chart.title)}</h2>'
-        f'<div class="chart" data-chart="{chart.name}" role="img" '
-        f'aria-label="{_text(chart.title)}"></div>'
-        f"<figcaption>{_text(chart.reading)}</figcaption></figure>"
     )
 
 
@@ -122,7 +99,7 @@ def _facts(tuned: TunedFile) -> str:
     }
     if search.left_out:
         facts["Left out"] = "; ".join(search.left_out)
-    return "".join(f"<dt>{_text(k)}</dt><dd>{_text(v)}</dd>" for k, v in facts.items())
+    return "".join(f"<dt>{escaped(k)}</dt><dd>{escaped(v)}</dd>" for k, v in facts.items())
 
 
 def _front(tuned: TunedFile) -> str:
@@ -130,7 +107,7 @@ def _front(tuned: TunedFile) -> str:
     if len(tuned.front) < 2:
         return ""
     cells = "".join(
-        f"<tr><td>{format_rps(one.load_rps)}</td><td>{_text(one.config.describe())}</td>"
+        f"<tr><td>{format_rps(one.load_rps)}</td><td>{escaped(one.config.describe())}</td>"
         f"<td>{one.cores}</td><td>{1e3 * one.cpu_s_per_request:.3g}</td>"
         f"<td>{one.requests:,}</td></tr>"
         for one in tuned.front
@@ -143,19 +120,42 @@ def _front(tuned: TunedFile) -> str:
     )
 
 
+def _trade_offs(tuned: TunedFile) -> str:
+    """Latency, energy and cores of what nothing beats in all three, as a table."""
+    if not tuned.trade_offs or tuned.power is None:
+        return ""
+    cells = "".join(
+        f"<tr><td>{format_rps(one.load_rps)}</td><td>{escaped(one.config.describe())}</td>"
+        f"<td>{format_ms(one.latency_ms)}</td><td>{one.joules_per_request:.3g}</td>"
+        f"<td>{one.core_s_per_request:.3g}</td><td>{'met' if one.meets_slo else 'missed'}</td></tr>"
+        for one in tuned.trade_offs
+    )
+    heads = ("load, /s", "configuration", f"p{tuned.slo.percentile:g} ms", "joules", "core-s")
+    head = "".join(f"<th>{name}</th>" for name in (*heads, "SLO"))
+    return (
+        "<section><h2>Latency, energy and cores</h2><p>Measured, and beaten by nothing else in all "
+        "three. Joules and core-seconds are those of a request. "
+        f"{escaped(tuned.power.describe())}.</p><div class='wide'><table><thead><tr>{head}</tr>"
+        f"</thead><tbody>{cells}</tbody></table></div></section>"
+    )
+
+
 def _heading(name: str, kind: str) -> str:
-    return f'<th data-sort="{kind}" aria-sort="none"><button>{_text(name)}</button></th>'
+    return f'<th data-sort="{kind}" aria-sort="none"><button>{escaped(name)}</button></th>'
 
 
 def _trial(tuned: TunedFile, trial: Trial) -> str:
     command = measure_command(tuned, trial.config, trial.load_rps)
     cells = "".join(
-        f'<td data-value="{_text(str(value))}">{_text(text)}</td>' for value, text in _cells(trial)
+        f'<td data-value="{escaped(str(value))}">{escaped(text)}</td>'
+        for value, text in _cells(trial)
     )
-    copy = f'<button class="copy" data-command="{_text(command)}">copy</button>' if command else ""
+    copy = (
+        f'<button class="copy" data-command="{escaped(command)}">copy</button>' if command else ""
+    )
     disturbed = trial.measured.disturbed if trial.measured else []
     why = trial.failure.detail if trial.failure else "; ".join(disturbed)
-    return f'<tr title="{_text(why)}">{cells}<td>{copy}</td></tr>'
+    return f'<tr title="{escaped(why)}">{cells}<td>{copy}</td></tr>'
 
 
 def _cells(trial: Trial) -> Sequence[tuple[object, str]]:

@@ -21,8 +21,17 @@ def write_report(path: Path, data: bytes, option: str = "-o") -> Path:
         raise UsageError(
             f"{option} {path}: a report is no JSON, and a tuned file of this name would be lost"
         )
+    return write_out(path, data, option)
+
+
+def write_out(path: Path, data: bytes, option: str) -> Path:
+    """Write a file whole, or what is no file (a pipe, a terminal) as it comes; return where.
+
+    Raises:
+        UsageError: the place cannot be written.
+    """
     try:
-        if path.exists() and not path.is_file():  # a pipe, or a terminal
+        if path.exists() and not path.is_file():
             path.write_bytes(data)
         else:
             write_whole(path, data)

@@ -225,7 +225,7 @@ def test_files_are_compared_listed_and_reported(tmp_path: Path) -> None:
     found = autotune.compare(GOLDEN, autotune.Tuned(TUNED))
     assert (found.differs, found.names) == (False, (str(GOLDEN), "this result"))
     files = autotune.ls(GOLDEN.parent)
-    assert len(files) == 7
+    assert len(files) == 8
     assert [one.path for one in files] == files.paths
     (tmp_path / "bad.autotune.json").write_text("{")
     assert "is not JSON" in str(autotune.ls([GOLDEN, tmp_path]))

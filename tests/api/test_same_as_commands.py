@@ -23,6 +23,12 @@ INSTEAD = {
     ("verify", "json"): "VerifyResult.to_json",
     ("check", "json"): "CheckResult.to_json",
     ("watch", "json"): "WatchResult.to_json",
+    ("plan", "json"): "PlanResult.to_json",
+    ("plan", "output"): "PlanResult.save",
+    **{
+        ("plan", name): f"PlanResult.{name}"
+        for name in ("report", "png", "svg", "hpa", "keda", "ray")
+    },
     ("check", "junit"): "CheckResult.junit_xml",
     ("check", "github"): "CheckResult.github_annotation",
     ("compare", "json"): "CompareResult.to_json",

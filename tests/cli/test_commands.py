@@ -131,7 +131,12 @@ def test_alone_it_prints_help_and_is_a_mistake(capsys: pytest.CaptureFixture[str
         ("search a --slo 1s --budget 1us", "--budget '1us' is too short: a search takes several"),
         ("search a --slo 1s --budget 25h", "--budget '25h' is more than a day"),
         ("search '' --slo 1s", "the model's name is empty"),
-        ("search a --slo 1s --objective latncy", "capacity, cpu, cores, energy; did you mean 'latency'?"),
+        (
+            "search a --slo 1s --objective latncy",
+            "capacity, cpu, cores, energy; did you mean 'latency'?",
+        ),
+        ("search a --slo 1s --idle-watts lots", "--idle-watts 'lots' is no power: write it like"),
+        ("search a --slo 1s --core-watts 0W", "--core-watts '0W' must be above zero"),
         ("search magika: --slo 1s --strategy rll", "is none of rrl"),
         ("search a --slo 1s --arrivals poison", "did you mean 'poisson'?"),
         ("measure a --slo 1s --load 1 --execution-mode paralel", "did you mean 'parallel'?"),

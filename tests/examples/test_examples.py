@@ -24,6 +24,7 @@ NAMES = (
     "ci",
     "cpu-quota",
     "gym-agent",
+    "plan-a-fleet",
     "recorded-trace",
     "serve-fastapi",
     "strategy-plugin",
@@ -122,6 +123,18 @@ def test_a_recorded_trace_is_tuned_for_and_held_against_poisson(tmp_path: Path) 
     for name, file in (("recorded", recorded), ("Poisson", poisson)):
         config = re.escape(file.policy[0].config.describe())
         assert re.search(rf"^{name}( +[\d.a-z]+){{3}}  {config}$", done.stdout, re.M)
+
+
+@pytest.mark.slow
+def test_a_fleet_is_planned_at_list_prices(tmp_path: Path) -> None:
+    done = run_example("plan-a-fleet", tmp_path)
+    assert done.returncode == 0, done.stderr
+    (written,) = tmp_path.rglob("plan.json")
+    plan = json.loads(written.read_text())
+    assert plan["types"][0]["name"] == "c7i.large"
+    assert plan["currency"] == "USD"
+    assert plan["summary"].split()[0] in done.stdout
+    assert written.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
 
 
 @pytest.mark.slow
