@@ -32,6 +32,7 @@ DTYPES = (
     *("int8", "int16", "int32", "int64"),
 )
 """What the inputs of a torch model may hold."""
+HOUR_S = 3600.0
 DAY_S = 86_400.0
 MAX_WATTS = 100_000.0
 MAX_LOAD_RPS = 1e6

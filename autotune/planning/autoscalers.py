@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator
 
 from autotune.errors import UsageError
 from autotune.exports.deployment import to_yaml
+from autotune.planning.attained import QUEUE_BOUND
 from autotune.planning.cron import Floor, daily_floors
 from autotune.planning.policies import (
     HPA_MORE,
@@ -30,8 +31,6 @@ from autotune.units import format_ms, format_percent, format_rps
 
 LONGEST_NAME = 53
 """Of a Kubernetes label 63, less what KEDA puts before the names of the HPAs that it makes."""
-IN_QUEUE = 1024
-"""Requests that the engine holds, and so as many as a Ray replica may be sent at once."""
 _NO_LETTERS = re.compile(r"[^a-z0-9]+")
 TARGET_UTILISATION, TARGET_IN_FLIGHT = "target_utilisation", "target_ongoing_requests"
 """Of a policy's settings."""
@@ -250,7 +249,7 @@ def _ray(plan: Plan, policy: PolicyPlanned, place: int, range_: tuple[int, int])
         f"  # A replica is a whole {printable(one.name)}: give it that machine's cores.",
         f"  - name: {to_yaml(_name(plan, place))}",
         "    # As many as the engine itself holds; Ray's default of 5 would keep batches small.",
-        f"    max_ongoing_requests: {IN_QUEUE}",
+        f"    max_ongoing_requests: {QUEUE_BOUND}",
         "    autoscaling_config:",
         *_counts("      ", "min_replicas", "max_replicas", range_),
         "      # Little's law: requests/s that one is meant to get times their mean latency "

@@ -7,8 +7,7 @@ import numpy as np
 from autotune.outcome import Samples
 from autotune.planning.machines import MachineType
 from autotune.planning.provision import Fleet
-
-HOUR_S = 3600.0
+from autotune.units import HOUR_S
 
 
 class Cost(NamedTuple):

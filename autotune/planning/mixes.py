@@ -21,12 +21,12 @@ from autotune.outcome import Samples
 from autotune.planning.machines import MachineType
 from autotune.predict.queue_simulation import Indices
 from autotune.spec import Slo
+from autotune.units import HOUR_S
 
 UNITS = 8192
 """Of capacity in the highest load of an octave, at least."""
 MOST_UNITS = 65536
 LEVELS = 400
-HOUR_S = 3600.0
 
 
 class Mixes(NamedTuple):

@@ -7,10 +7,11 @@ import numpy.typing as npt
 
 from autotune.outcome import Samples
 from autotune.planning.attained import Flow, Scene, flow_through
-from autotune.planning.ledger import HOUR_S, per_hour
+from autotune.planning.ledger import per_hour
 from autotune.planning.mixes import Mixes
 from autotune.planning.provision import Counts, Fleet, machines_for
 from autotune.planning.spill_over import SpillOver
+from autotune.units import HOUR_S
 
 PROVIDED = (*(0.5 * 1.12**power for power in range(17)), 0.0)
 """Loads that a step may be provided for, over its own mean: 0.5 to 3.1, and no machines at all."""

@@ -11,6 +11,7 @@ import numpy as np
 from scipy.ndimage import maximum_filter1d
 
 from autotune.outcome import Samples
+from autotune.planning.attained import QUEUE_BOUND
 from autotune.planning.forecasts import Forecasts
 from autotune.planning.machines import MachineType, shares_at
 from autotune.planning.provision import Counts
@@ -142,7 +143,7 @@ def as_ray(loads_rps: Samples, step_s: float, one: Scalable, target: float) -> C
         # Those that serve: the fewest that were asked for within the time that a start takes.
         running = min(wanted[max(0, step - one.start) : step + 1])
         excess = (load_rps - running * one.saturation_rps) * step_s
-        waiting = min(max(0.0, waiting + excess), 1024.0 * running)
+        waiting = min(max(0.0, waiting + excess), QUEUE_BOUND * running)
         at = min(load_rps / running, one.saturation_rps) * scale
         ongoing = running * most_ongoing[int(at)] + waiting
         total += ongoing - recent[step % look_back]

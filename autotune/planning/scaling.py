@@ -13,7 +13,7 @@ import numpy as np
 
 from autotune.planning.attained import Scene, flow_through
 from autotune.planning.forecasts import forecast_loads
-from autotune.planning.ledger import HOUR_S, Cost, cost_of
+from autotune.planning.ledger import Cost, cost_of
 from autotune.planning.machines import MachineType
 from autotune.planning.mixes import Mixes
 from autotune.planning.oracle import foresee
@@ -24,6 +24,7 @@ from autotune.planning.provision import Counts, Fleet, lead_s, machines_for, pro
 from autotune.planning.records import ForecastError, Kind, Moment
 from autotune.planning.spill_over import SpillOver
 from autotune.planning.tries import Tried, best_of, fixed_fleet, judge, level_of, types_in
+from autotune.units import HOUR_S
 
 TARGETS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1)
 """Of a reactive policy: utilisation, of the capacity within the SLO."""

@@ -7,7 +7,6 @@ import numpy as np
 
 from autotune.planning.arriving import Arriving
 from autotune.planning.attained import Scene
-from autotune.planning.ledger import HOUR_S
 from autotune.planning.load_windows import Windows
 from autotune.planning.machines import MachineType
 from autotune.planning.measured_tails import service_of
@@ -24,7 +23,7 @@ from autotune.planning.scaling import Played
 from autotune.planning.served import quantile_s
 from autotune.planning.words import NAMES, machines_text, money
 from autotune.spec import Slo
-from autotune.units import format_ms, format_percent, format_rps
+from autotune.units import HOUR_S, format_ms, format_percent, format_rps
 
 MEMORYLESS = ("peak", "static")
 """Whose settings are no more than the machines themselves."""

@@ -64,8 +64,9 @@ def compare(one: Contender, other: Contender, goal: Goal) -> Gain:
     latency, cpu = compare_latency(mine, theirs, quantile), compare_cpu(mine, theirs)
     proven, reason = _judge(one.summary, other.summary, latency, cpu)
     if goal.objective in ("cpu", "cores", "energy") and other.summary.meets_slo:
-        energy = compare_costs(mine, theirs, goal.joules_in)
-        proven, reason = _thrifty(one, other, goal, energy if goal.objective == "energy" else cpu)
+        is_energy = goal.objective == "energy"
+        cost = compare_costs(mine, theirs, goal.joules_in) if is_energy else cpu
+        proven, reason = _thrifty(one, other, goal, cost)
     return Gain(
         percentile=100 * quantile,
         latency_ratio=latency.ratio,

@@ -9,9 +9,10 @@ from tuned_types import made_types
 
 from autotune.errors import UsageError
 from autotune.planning.machines import MachineType, make_types
-from autotune.planning.mixes import HOUR_S, Mixes, cheapest_mixes
+from autotune.planning.mixes import Mixes, cheapest_mixes
 from autotune.planning.prices import MachinePrice, Prices
 from autotune.spec import Slo
+from autotune.units import HOUR_S
 
 SLO = Slo(latency_ms=50.0)
 BASE = make_types(
