@@ -192,7 +192,8 @@ def _trimmed(counts: Indices, offer: _Offer, wanted: Samples) -> Indices:
 def _ascending(counts: Indices, capacity_rps: Samples, per_s: Samples) -> Mixes:
     """Order by what the machines take, and leave out what costs no less than the next."""
     loads_rps, price = counts @ capacity_rps, counts @ per_s
-    order = np.lexsort((price, loads_rps))
+    # From the end, of the same load the cheapest comes first.
+    order = np.lexsort((-price, loads_rps))
     best, kept = np.inf, []
     for place in order[::-1]:
         if price[place] < best:

@@ -3,7 +3,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from tuned_types import made_types
 
@@ -86,6 +86,7 @@ def test_no_other_machines_serve_the_load_for_less(kinds: list[Kind], loads: lis
 
 
 @given(some_kinds)
+@example([Kind(15.0, 2.0, None), Kind(43.0, 2.453125, 4), Kind(43.0, 2.453125, 1)])
 def test_more_load_never_costs_less(kinds: list[Kind]) -> None:
     mixes = mixes_of(*kinds)
     assert np.all(np.diff(mixes.loads_rps) > 0)
