@@ -17,6 +17,8 @@ BUSY_S = 30.0
 """So long one process waits for another that writes."""
 MOST_ANSWERED = 300
 """Searches that are read at once: more would take seconds."""
+UNREADABLE = (sqlite3.Error, UnicodeDecodeError)
+"""The second: Python reads the words of SQLite's complaint, in which spoilt names stand."""
 _COMPANIONS = ("", "-wal", "-shm")
 """Files that SQLite keeps for one database in WAL mode."""
 
@@ -75,13 +77,13 @@ class Store:
         self.set_aside: Path | None = None
         try:
             self._connection = self._opened()
-        except sqlite3.DatabaseError as error:
+        except UNREADABLE as error:
             if _is_of_the_system(error):
                 raise _unusable(path, error) from None
             self.set_aside = _set_aside(path)
             try:
                 self._connection = self._opened()
-            except sqlite3.Error as another:
+            except UNREADABLE as another:
                 raise _unusable(path, another) from None
 
     def searches(self, asked: str) -> list[tuple[int, SearchRow]]:
@@ -211,7 +213,7 @@ class Store:
     def _refusals(self) -> Iterator[None]:
         try:
             yield
-        except sqlite3.Error as error:
+        except UNREADABLE as error:
             raise _unusable(self.path, error) from None
 
 
@@ -257,7 +259,7 @@ def _take_steps(connection: sqlite3.Connection, path: Path) -> None:
         raise
 
 
-def _is_of_the_system(error: sqlite3.Error) -> bool:
+def _is_of_the_system(error: Exception) -> bool:
     """Whether the disk, or another process, is at fault and not what the file holds."""
     return isinstance(error, sqlite3.OperationalError)
 
@@ -272,5 +274,5 @@ def _set_aside(path: Path) -> Path:
     return aside
 
 
-def _unusable(path: Path, error: sqlite3.Error) -> StoreError:
+def _unusable(path: Path, error: Exception) -> StoreError:
     return StoreError(f"{path}: {error}")

@@ -6,7 +6,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from autotune.errors import StoreError
-from autotune.store.database import MOST_ANSWERED
+from autotune.store.database import MOST_ANSWERED, UNREADABLE
 from autotune.store.schema import APPLICATION_ID, VERSION
 
 _MAGIC = b"SQLite format 3\0"
@@ -44,5 +44,5 @@ def answers_in(path: Path) -> list[str]:
                     f"{path}: has version {version}, and this autotune reads up to {VERSION}"
                 )
             return [str(row[0]) for row in connection.execute(_ANSWERS, (MOST_ANSWERED,))]
-    except sqlite3.Error as error:
+    except UNREADABLE as error:
         raise StoreError(f"{path}: {error}") from None

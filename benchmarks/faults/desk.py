@@ -25,6 +25,7 @@ from onnx import TensorProto, helper, numpy_helper
 from autotune import config_file
 from autotune.config_file import TunedFile
 from autotune.errors import ConfigFileError
+from autotune.store.database import UNREADABLE
 
 LAYERS, WIDTH = 3, 192
 SEARCH = ("--slo", "50ms", "--load", "60", "--budget", "4s", "--trials", "2")
@@ -160,7 +161,7 @@ class Desk:
         with contextlib.closing(sqlite3.connect(self.store)) as connection:
             try:
                 return bool(connection.execute("PRAGMA integrity_check").fetchone()[0] == "ok")
-            except sqlite3.DatabaseError:
+            except UNREADABLE:
                 return False
 
     def answer(self) -> TunedFile | None:

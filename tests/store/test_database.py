@@ -109,7 +109,13 @@ def _scribbled(path: Path) -> None:
     path.write_bytes(data)
 
 
-@pytest.mark.parametrize("spoil", [_garbage, _truncated, _scribbled])
+def _misnamed(path: Path) -> None:
+    data = path.read_bytes()
+    assert b"searches" in data
+    path.write_bytes(data.replace(b"searches", b"s\x82arches", 1))
+
+
+@pytest.mark.parametrize("spoil", [_garbage, _truncated, _scribbled, _misnamed])
 def test_a_broken_one_is_set_aside_whole(path: Path, spoil: Callable[[Path], None]) -> None:
     with Store(path) as store:
         search = store.begin(ROW)

@@ -57,6 +57,13 @@ def test_what_is_none_or_too_new_is_refused(store: Path, sql: str, complaint: st
         answers_in(store)
 
 
+def test_a_schema_that_is_no_text_is_refused(store: Path) -> None:
+    spoilt = store.read_bytes().replace(b"searches", b"s\x82arches", 1)
+    store.write_bytes(spoilt)
+    with pytest.raises(StoreError, match=r"others\.sqlite: "):
+        answers_in(store)
+
+
 def test_what_is_no_database_is_none(tmp_path: Path) -> None:
     other = tmp_path / "other.json"
     other.write_text("{}")
