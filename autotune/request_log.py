@@ -34,9 +34,9 @@ class RequestLog(NamedTuple):
     finished_s: Samples
     batch_size: Samples
 
-    def start_clock(self) -> None:
-        """Let the run begin now."""
-        self.control[0] = time.perf_counter()
+    def start_clock(self, at_s: float | None = None) -> None:
+        """Let the run begin at a moment of `time.perf_counter`; None: now."""
+        self.control[0] = time.perf_counter() if at_s is None else at_s
 
     @property
     def elapsed_s(self) -> float:

@@ -2,12 +2,17 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 from autotune.errors import UsageError
 from autotune.spec import SessionShape
 
 COMPILED_FOLDER = "AUTOTUNE_COMPILED_FOLDER"
 """Where processes of one search share what was compiled ahead of time."""
+CPUS = "AUTOTUNE_CPUS"
+"""CPUs to which a process that measures confines itself, as `taskset -c` takes them."""
+FOLLOW, FEED = "AUTOTUNE_FOLLOW_FD", "AUTOTUNE_FEED_FD"
+"""Pipes from the step before a model in a chain, and to the one after it."""
 PASS_ENV = "AUTOTUNE_PASS_ENV"
 """Names the variables, with commas between them, that a person's own code needs beside ours."""
 
@@ -88,3 +93,22 @@ def compiled_in(folder: Path) -> dict[str, str]:
     """
     place = str(folder)
     return {COMPILED_FOLDER: place, "TORCHINDUCTOR_CACHE_DIR": place, "TMPDIR": place}
+
+
+class Binding(NamedTuple):
+    """What a process is given once, so that all sessions that it opens must have it in common."""
+
+    environment: dict[str, str]
+    set_once: tuple[int, ...]
+    """What the runtime takes for good with the first session."""
+
+
+def binding_of(is_torch: bool, shape: SessionShape) -> Binding:
+    """Return what sessions of a shape bind their process to."""
+    set_once: tuple[int, ...] = ()
+    if is_torch:
+        own_choice = shape.intra_op_threads == 0 and shape.execution_mode == "sequential"
+        set_once = () if own_choice else (shape.inter_op_threads,)
+    elif shape.provider == "dnnl":  # oneDNN's are OpenMP's threads
+        set_once = (shape.intra_op_threads, shape.spinning)
+    return Binding(environment_of(is_torch, shape), set_once)

@@ -43,6 +43,13 @@ class Batch(NamedTuple):
     """When the replica first knew of the first request."""
 
 
+class Tells(Protocol):
+    """Who wants to know when requests were answered."""
+
+    def tell(self, finished_s: float, requests: int) -> None:
+        """Be told, by `time.perf_counter`."""
+
+
 class Source(Protocol):
     """The engine's view of where requests come from."""
 
@@ -96,6 +103,8 @@ class ScheduleSource:
         self._control = _cells(log.control)
         self._next = 0
         self.error: Exception | None = None
+        self.feed: Tells | None = None
+        """Is told of each answer: the step after this one."""
         log.start_clock()
 
     def take(
@@ -140,6 +149,11 @@ class ScheduleSource:
         else:
             for column, value in zip(self._columns, values, strict=True):
                 column[first : first + size] = value
+        if self.feed is not None:
+            try:
+                self.feed.tell(finished_s + self._control[0], size)
+            except BlockingIOError as error:
+                self.fail(batch, error)
 
     def fail(self, batch: Batch, error: Exception) -> None:
         """End the run: a configuration that cannot answer is not measured further."""

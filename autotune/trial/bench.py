@@ -3,7 +3,7 @@
 import tempfile
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, TypeVar
@@ -11,8 +11,16 @@ from typing import NamedTuple, TypeVar
 from autotune.errors import MeasureError, ModelError, UsageError
 from autotune.outcome import ModelInfo, ServiceTimes, TrialOutcome
 from autotune.probes.scratch import scratch, sweep
+from autotune.probes.topology import format_cpus
 from autotune.records import Failed, Placement
-from autotune.runtime_environment import compiled_in, environment_of, is_torch
+from autotune.runtime_environment import (
+    CPUS,
+    Binding,
+    binding_of,
+    compiled_in,
+    environment_of,
+    is_torch,
+)
 from autotune.spec import (
     Allowed,
     ModelSpec,
@@ -24,7 +32,7 @@ from autotune.spec import (
 from autotune.stats.judge import Decides
 from autotune.trial import wire
 from autotune.trial.circumstances import Circumstances
-from autotune.trial.spawn import Child, Meanwhile, Tell
+from autotune.trial.spawn import Child, Meanwhile, Tell, survived
 from autotune.trial.watch import Watch
 
 T = TypeVar("T")
@@ -37,18 +45,19 @@ MAX_CHILDREN = 6
 """Idle sessions cost memory but no time; returning to one saves loading it again."""
 
 
-class _Binding(NamedTuple):
-    """What a process is given once, so that all shapes that it opens must have it in common."""
-
-    environment: dict[str, str]
-    set_once: tuple[int, ...]
-
-
 class _Profiler(NamedTuple):
     child: Child
     shape: SessionShape | None
     """What stands; None: nothing yet."""
-    binding: _Binding
+    binding: Binding
+
+
+class _Seat(NamedTuple):
+    """What a child is kept for."""
+
+    shape: SessionShape
+    cpus: frozenset[int] | None = None
+    """To which it is confined; None: all that may be used."""
 
 
 class Bench:
@@ -57,16 +66,25 @@ class Bench:
     The only place where a measurement is made: `measure(TrialSpec) -> TrialOutcome`.
     """
 
-    def __init__(self, model: ModelSpec, allowed: Allowed | None = None) -> None:
-        """Measure this model, with what may be tried of what its runtime has to offer."""
+    def __init__(
+        self,
+        model: ModelSpec,
+        allowed: Allowed | None = None,
+        pipes: Mapping[str, int] | None = None,
+    ) -> None:
+        """Measure this model, with what may be tried of what its runtime has to offer.
+
+        `pipes` are as `Child` has them.
+        """
         self.model = model
+        self._pipes = pipes
         self.allowed = allowed or Allowed()
         self._around = Circumstances()
         sweep()
         self.opening_s = 0.0
         """Seconds until models and sessions stood that were asked for so far."""
         self._nodes: dict[Provider, dict[str, int]] = {}
-        self._children: OrderedDict[SessionShape, Child] = OrderedDict()
+        self._children: OrderedDict[_Seat, Child] = OrderedDict()
         self._profiler: _Profiler | None = None
         self._started: list[Child] = []
         self._memory_bytes: int | None = None
@@ -158,7 +176,7 @@ class Bench:
     def is_warm(self, shape: SessionShape) -> bool:
         """Whether sessions of this shape stand already, so that measuring costs no loading."""
         standing = self._profiler is not None and self._profiler.shape == shape
-        return standing or shape in self._children
+        return standing or _Seat(shape) in self._children
 
     def service_times(
         self, shape: SessionShape, request: wire.ClosedLoop, timeout_s: float, keep: bool = False
@@ -178,8 +196,8 @@ class Bench:
         self, shape: SessionShape, request: wire.ClosedLoop, timeout_s: float, keep: bool
     ) -> ServiceTimes | Failed:
         if keep:
-            reply = self._ask(shape, request, timeout_s)
-            return reply if isinstance(reply, ServiceTimes) else _as_failure(reply)
+            reply = self._ask(_Seat(shape), request, timeout_s)
+            return reply if isinstance(reply, ServiceTimes) else wire.as_failure(reply)
         profiler = self._profiler_for(shape)
         if profiler.shape != shape:
             opened = self._open_in(profiler.child, shape)
@@ -189,9 +207,9 @@ class Bench:
             self._profiler = profiler._replace(shape=shape)
         reply = profiler.child.ask(request, timeout_s)
         self._around.look_at(profiler.child)
-        if isinstance(reply, Failed) and not _survived(profiler.child, shape, reply):
+        if isinstance(reply, Failed) and not survived(profiler.child, shape, reply):
             self._close_profiler()
-        return reply if isinstance(reply, ServiceTimes) else _as_failure(reply)
+        return reply if isinstance(reply, ServiceTimes) else wire.as_failure(reply)
 
     def measure(self, trial: TrialSpec, judge: Decides | None = None) -> TrialOutcome:
         """Serve one schedule with one configuration, until it ends or the judge has seen enough.
@@ -199,20 +217,36 @@ class Bench:
         Raises:
             MeasureError: the machine is no longer what it was.
         """
-        return self._around.unsuspended(lambda: self._run(trial, judge))
+        return self._around.unsuspended(lambda: self._run(wire.OpenLoop(trial=trial), None, judge))
 
-    def _run(self, trial: TrialSpec, judge: Decides | None) -> TrialOutcome:
-        child = self._open(trial.config.session_shape)
+    def measure_at(
+        self, request: wire.OpenLoop, cpus: frozenset[int] | None
+    ) -> TrialOutcome | None:
+        """Serve one schedule to its end beside others, on some of the CPUs; None: on all.
+
+        Returns:
+            None where a suspension fell into it, so that who ran beside must run again as well.
+
+        Raises:
+            MeasureError: the machine is no longer what it was.
+        """
+        return self._around.once(lambda: self._run(request, cpus, None))
+
+    def _run(
+        self, request: wire.OpenLoop, cpus: frozenset[int] | None, judge: Decides | None
+    ) -> TrialOutcome:
+        trial = request.trial
+        seat = _Seat(trial.config.session_shape, cpus)
+        child = self._open(seat)
         if isinstance(child, Failed):
             return child
         watch = Watch(trial, child.share_log(len(trial.arrivals_s)), judge)
         # Warming up large batches of a slow model takes its time; from then on the watch is kept.
-        shape = trial.config.session_shape
-        timeout_s = self._patience_s(shape) + trial.arrivals_s[-1] + trial.grace_s
-        reply = self._ask(shape, wire.OpenLoop(trial=trial), timeout_s, watch)
+        timeout_s = self._patience_s(seat.shape) + trial.arrivals_s[-1] + trial.grace_s
+        reply = self._ask(seat, request, timeout_s, watch)
         if isinstance(reply, wire.Served):
             return watch.measured(reply)
-        return _as_failure(reply)
+        return wire.as_failure(reply)
 
     def idle_cpu_share(self, shape: SessionShape, duration_s: float) -> float | Failed:
         """Return the cores that loaded sessions use while they have nothing to do.
@@ -223,10 +257,11 @@ class Bench:
         return self._around.unsuspended(lambda: self._idle(shape, duration_s))
 
     def _idle(self, shape: SessionShape, duration_s: float) -> float | Failed:
-        reply = self._ask(shape, wire.Idle(duration_s=duration_s), duration_s + LOAD_TIMEOUT_S)
+        idle = wire.Idle(duration_s=duration_s)
+        reply = self._ask(_Seat(shape), idle, duration_s + LOAD_TIMEOUT_S)
         if isinstance(reply, wire.Idled):
             return reply.cpu_s / duration_s
-        return _as_failure(reply)
+        return wire.as_failure(reply)
 
     def close(self) -> None:
         """Kill all children, forget the model's outputs and what was compiled of it."""
@@ -253,32 +288,32 @@ class Bench:
 
     def _ask(
         self,
-        shape: SessionShape,
+        seat: _Seat,
         request: wire.Request,
         timeout_s: float,
         meanwhile: Meanwhile | None = None,
     ) -> wire.Reply:
-        child = self._open(shape)
+        child = self._open(seat)
         if isinstance(child, Failed):
             return child
         reply = child.ask(request, timeout_s, meanwhile)
         self._around.look_at(child)
-        if isinstance(reply, Failed) and not _survived(child, shape, reply):
-            self._children.pop(shape).close()
+        if isinstance(reply, Failed) and not survived(child, seat.shape, reply):
+            self._children.pop(seat).close()
         return reply
 
-    def _open(self, shape: SessionShape) -> Child | Failed:
+    def _open(self, seat: _Seat) -> Child | Failed:
         """Return the child with these sessions, as the most recently used."""
         self._keep_profiled()
-        if shape in self._children:
-            self._children.move_to_end(shape)
-            return self._children[shape]
-        self._make_room(shape)
+        if seat in self._children:
+            self._children.move_to_end(seat)
+            return self._children[seat]
+        self._make_room(seat.shape)
         # Known from birth: an interrupt while it loads must find it here.
-        child = self._children[shape] = self._start(shape)
-        opened = self._open_in(child, shape)
+        child = self._children[seat] = self._start(*seat)
+        opened = self._open_in(child, seat.shape)
         if isinstance(opened, Failed):
-            self._children.pop(shape).close()
+            self._children.pop(seat).close()
             return opened
         return child
 
@@ -291,7 +326,7 @@ class Bench:
         self.opening_s += time.monotonic() - started_s
         self._tell(wire.Opening(opened=shape.replicas, of=shape.replicas))
         if not isinstance(opened, wire.Opened):
-            return _as_failure(opened)
+            return wire.as_failure(opened)
         if opened.nodes:
             self._nodes[shape.provider] = opened.nodes
         return None
@@ -303,9 +338,11 @@ class Bench:
         again_s = AGAIN_TIMEOUT_S + AGAIN_TIMES * self._inspected_s * shape.replicas
         return min(LOAD_TIMEOUT_S, again_s)
 
-    def _start(self, shape: SessionShape) -> Child:
+    def _start(self, shape: SessionShape, cpus: frozenset[int] | None = None) -> Child:
         """Start a process that can open sessions of this shape."""
-        self._started.append(Child(environment_of(self._is_torch, shape) | self._places()))
+        confined = {} if cpus is None else {CPUS: format_cpus(cpus)}
+        environment = environment_of(self._is_torch, shape) | self._places() | confined
+        self._started.append(Child(environment, self._pipes))
         return self._started[-1]
 
     def _places(self) -> dict[str, str]:
@@ -320,8 +357,7 @@ class Bench:
 
     def _profiler_for(self, shape: SessionShape) -> "_Profiler":
         """Return the profiling child, or a new one where it is bound to shapes of another kind."""
-        environment = environment_of(self._is_torch, shape)
-        binding = _Binding(environment, _set_once(self._is_torch, shape))
+        binding = binding_of(self._is_torch, shape)
         if self._profiler is not None and self._profiler.binding != binding:
             self._close_profiler()
         if self._profiler is None:
@@ -333,11 +369,11 @@ class Bench:
         if self._profiler is None:
             return
         child, shape, _ = self._profiler
-        if shape is None or shape in self._children:
+        if shape is None or _Seat(shape) in self._children:
             self._close_profiler()
             return
         self._make_room(shape)
-        self._children[shape], self._profiler = child, None
+        self._children[_Seat(shape)], self._profiler = child, None
 
     def _close_profiler(self) -> None:
         if self._profiler is not None:
@@ -358,33 +394,5 @@ class Bench:
             return False
         if self._memory_bytes is None:
             return True
-        replicas = shape.replicas + sum(open_shape.replicas for open_shape in self._children)
+        replicas = shape.replicas + sum(seat.shape.replicas for seat in self._children)
         return replicas * self._footprint_bytes <= self._memory_bytes
-
-
-def _set_once(is_torch: bool, shape: SessionShape) -> tuple[int, ...]:
-    """What the runtime takes for good with the first session, beside its environment."""
-    if is_torch:
-        own_choice = shape.intra_op_threads == 0 and shape.execution_mode == "sequential"
-        return () if own_choice else (shape.inter_op_threads,)
-    if shape.provider == "dnnl":  # oneDNN's are OpenMP's threads
-        return shape.intra_op_threads, shape.spinning
-    return ()
-
-
-def _survived(child: Child, shape: SessionShape, failed: Failed) -> bool:
-    """Whether a child is as good as before, and its sessions stand.
-
-    Where a GPU had no room for a batch, smaller ones may have. On the host, what the allocators of
-    the child have taken comes back with its end alone, and workers may be dead.
-    """
-    held_here = shape.family.on_gpu and shape.replicas_as == "threads"
-    return failed.kind == "out_of_memory" and held_here and child.alive
-
-
-def _as_failure(reply: wire.Reply) -> Failed:
-    if isinstance(reply, Failed):
-        return reply
-    if isinstance(reply, wire.Refused):
-        return Failed(kind="load_error", detail=reply.message)
-    raise MeasureError(f"unexpected reply {type(reply).__name__}")

@@ -19,7 +19,9 @@ from autotune.models.loading import explain
 from autotune.models.worker import ReplicaDiedError
 from autotune.probes.confinement import confine, lift_memory_limit, limit_memory
 from autotune.probes.ending import end_with_parent
+from autotune.probes.topology import parse_cpus
 from autotune.records import Failed
+from autotune.runtime_environment import CPUS, FEED, FOLLOW
 from autotune.trial import wire
 from autotune.trial.sessions import Sessions, Tell, WrongOutputError
 
@@ -80,7 +82,7 @@ def _answer(
             case wire.ClosedLoop():
                 return sessions.closed_loop(request)
             case wire.OpenLoop():
-                return sessions.open_loop(request.trial)
+                return sessions.open_loop(request)
             case wire.Idle():
                 return sessions.idle(request)
     except AutotuneError as error:
@@ -99,12 +101,15 @@ def main() -> None:
     descriptor, log_descriptor, parent_pid = map(int, sys.argv[1:4])
     pipe = Connection(descriptor)
     end_with_parent(parent_pid)
-    for passed in (descriptor, log_descriptor):
+    links = [int(os.environ[name]) if name in os.environ else -1 for name in (FOLLOW, FEED)]
+    for passed in (descriptor, log_descriptor, *(link for link in links if link >= 0)):
         os.set_inheritable(passed, False)
     confine()
+    if cpus := os.environ.get(CPUS):
+        os.sched_setaffinity(0, parse_cpus(cpus))
     with contextlib.suppress(OSError):  # be the one that the kernel kills, not the parent
         Path("/proc/self/oom_score_adj").write_text("1000")
-    sessions = Sessions(log_descriptor)
+    sessions = Sessions(log_descriptor, *links)
     room_bytes: int | None = None
 
     def send(reply: wire.Reply) -> None:

@@ -30,14 +30,19 @@ class Circumstances:
             MeasureError: suspensions do not end.
         """
         for _ in range(MOST_SUSPENDED):
-            self._suspended = False
-            outcome = take()
-            if not self._suspended:
+            outcome = self.once(take)
+            if outcome is not None:
                 return outcome
         raise MeasureError(
             "processes are stopped and continued (SIGSTOP, SIGCONT) all the time, or the machine "
             "is put to sleep: nothing can be measured meanwhile"
         )
+
+    def once(self, take: Callable[[], T]) -> T | None:
+        """Measure once; None where a suspension fell into it."""
+        self._suspended = False
+        outcome = take()
+        return None if self._suspended else outcome
 
     def look_at(self, child: Child) -> None:
         """See what happened while a child answered.

@@ -13,6 +13,7 @@ from typing import TypeVar
 
 import numpy as np
 
+from autotune.engine.following import Feed, FollowingSource
 from autotune.engine.overlap import DeviceReplica
 from autotune.engine.replica import Infer, start_replicas
 from autotune.engine.source import ScheduleSource, Tensors, stack
@@ -28,9 +29,9 @@ from autotune.probes.energy import joules_between, read_energy
 from autotune.probes.memory import peak_memory_bytes
 from autotune.probes.threads import cpu_seconds
 from autotune.records import Transfer
-from autotune.request_log import join_log
+from autotune.request_log import RequestLog, join_log
 from autotune.request_mix import draw_samples
-from autotune.spec import ModelSpec, TrialSpec
+from autotune.spec import ModelSpec
 from autotune.stats.transfers import total
 from autotune.trial import wire
 
@@ -55,9 +56,14 @@ class WrongOutputError(Exception):
 class Sessions:
     """The replicas that are open here or in workers, and the requests they are fed."""
 
-    def __init__(self, log_descriptor: int) -> None:
-        """Write the logs of runs to the open file at `log_descriptor`."""
+    def __init__(self, log_descriptor: int, follow: int = -1, feed: int = -1) -> None:
+        """Write the logs of runs to the open file at `log_descriptor`.
+
+        `follow` and `feed` are pipes from the step before in a chain, and to the one after; -1:
+        there is none.
+        """
         self.log_descriptor = log_descriptor
+        self._follow, self._feed = follow, feed
         self.replicas = NONE
         self.mix = RequestMix([], [], [])
         self.references: SavedOutputs | None = None
@@ -159,25 +165,28 @@ class Sessions:
         )
         return _service_times(spans_s, self._cpu_s() - cpu_before_s)
 
-    def open_loop(self, trial: TrialSpec) -> wire.Served:
+    def open_loop(self, request: wire.OpenLoop) -> wire.Served:
         """Serve a schedule; the times of its requests are in the log.
 
         Raises:
             Exception: whatever the model raised.
             WrongOutputError: batches of this size answer otherwise than single requests.
         """
-        config, mix, count = trial.config, self.mix, len(trial.arrivals_s)
+        trial, mix = request.trial, self.mix
+        config, count = trial.config, len(trial.arrivals_s)
         largest = config.max_batch_size
         # A graph is captured for each size, and that would stall the GPU while it serves.
         for batch_size in range(1, largest + 1) if config.cuda_graphs else {1, largest}:
             self.warm(batch_size)
         log = join_log(self.log_descriptor, count)
         order = draw_samples(mix.kinds, mix.weights, count, tuple(trial.order_seed))
-        source = ScheduleSource(trial.arrivals_s, mix.samples, log, order)
+        source = self._source(request, log, order)
         pids = self.replicas.pids
+        if request.starts_at_s is not None:
+            time.sleep(max(0.0, request.starts_at_s - time.perf_counter()))
         energy = read_energy(config.on_gpu)
         cpu_before_s, before = cpu_seconds(pids), read_counters(workers=pids)
-        log.start_clock()
+        log.start_clock(request.starts_at_s)
         threads = start_replicas(
             self.replicas.infers, source, config.max_batch_size, config.batch_timeout_ms / 1000
         )
@@ -194,6 +203,17 @@ class Sessions:
             disturbance=between(before, read_counters(workers=pids)),
             transfer=self._transfer(),
         )
+
+    def _source(self, request: wire.OpenLoop, log: RequestLog, order: list[int]) -> ScheduleSource:
+        arrivals_s, samples = request.trial.arrivals_s, self.mix.samples
+        if request.follows:
+            follow = (self._follow, request.follows)
+            source: ScheduleSource = FollowingSource(len(arrivals_s), samples, log, order, follow)
+        else:
+            source = ScheduleSource(arrivals_s, samples, log, order)
+        if request.feeds:
+            source.feed = Feed(self._feed)
+        return source
 
     def idle(self, request: wire.Idle) -> wire.Idled:
         """Begin with a run: what spins afterwards is part of being idle."""

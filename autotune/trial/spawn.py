@@ -15,6 +15,7 @@ from autotune.probes.ending import how_it_ended, last_line
 from autotune.records import Failed
 from autotune.request_log import RequestLog, share_log
 from autotune.runtime_environment import passed_on
+from autotune.spec import SessionShape
 from autotune.trial import wire
 from autotune.trial.channel import Channel
 from autotune.trial.supervisor import STATE
@@ -77,10 +78,15 @@ class Child:
     It runs below a supervisor (`autotune.trial.supervisor`), which ends all that it has started.
     """
 
-    def __init__(self, environment: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        environment: Mapping[str, str] | None = None,
+        pipes: Mapping[str, int] | None = None,
+    ) -> None:
         """Start the process, with these variables beside those of this one that may pass.
 
-        It has its own session, so a terminal's Ctrl-C does not reach it.
+        It has its own session, so a terminal's Ctrl-C does not reach it. It may use the descriptors
+        of `pipes`, which it is told by variables of their names.
 
         Raises:
             UsageError: what is to be passed on is not there; see `passed_on`.
@@ -90,16 +96,20 @@ class Child:
         """Seconds that it has told of having compiled."""
         self._stops_seen = 0
         self._last = (0, 0)
-        environment = {**passed_on(os.environ), **_ENVIRONMENT, **(environment or {})}
+        pipes = pipes or {}
+        told = {name: str(descriptor) for name, descriptor in pipes.items()}
+        environment = {**passed_on(os.environ), **_ENVIRONMENT, **(environment or {}), **told}
         with contextlib.ExitStack() as stack:
             try:
-                self._start(environment, stack)
+                self._start(environment, [*pipes.values()], stack)
             except OSError as error:
                 why = error.strerror or type(error).__name__
                 raise MeasureError(f"no process can be started to measure in: {why}") from None
             self._held = stack.pop_all()
 
-    def _start(self, environment: dict[str, str], stack: contextlib.ExitStack) -> None:
+    def _start(
+        self, environment: dict[str, str], pipes: list[int], stack: contextlib.ExitStack
+    ) -> None:
         self._channel = Channel()
         stack.callback(self._channel.close)
         self._log_descriptor = _new_file("log", stack)
@@ -113,7 +123,7 @@ class Child:
             stdin=subprocess.DEVNULL,
             stdout=self._output,
             stderr=self._output,
-            pass_fds=passed,
+            pass_fds=[*passed, *pipes],
             start_new_session=True,
             env=environment,
         )
@@ -242,3 +252,13 @@ def _new_file(name: str, stack: contextlib.ExitStack) -> int:
     descriptor = os.memfd_create(f"autotune-{name}", os.MFD_CLOEXEC)
     stack.callback(os.close, descriptor)
     return descriptor
+
+
+def survived(child: Child, shape: SessionShape, failed: Failed) -> bool:
+    """Whether a child is as good as before, and its sessions stand.
+
+    Where a GPU had no room for a batch, smaller ones may have. On the host, what the allocators of
+    the child have taken comes back with its end alone, and workers may be dead.
+    """
+    held_here = shape.family.on_gpu and shape.replicas_as == "threads"
+    return failed.kind == "out_of_memory" and held_here and child.alive

@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from autotune.errors import MeasureError
 from autotune.outcome import Disturbance, ModelInfo, Samples, ServiceTimes
 from autotune.records import Failed, Transfer
 from autotune.spec import Allowed, ModelSpec, Record, SessionShape, TrialSpec
@@ -53,6 +54,13 @@ class OpenLoop(Record, frozen=True, tag="open_loop"):
     """Serve a schedule with the open sessions. Answered by `Served`; times are in the log."""
 
     trial: TrialSpec
+    starts_at_s: float | None = None
+    """When the run begins, on the monotonic clock that all processes share; None: at once."""
+    follows: int = 0
+    """Requests for each answer of the step before it in a chain, instead of a schedule, which only
+    says how many there may be, and until when; 0: it is the first."""
+    feeds: bool = False
+    """Whether there is a step after it."""
 
 
 class Idle(Record, frozen=True, tag="idle"):
@@ -156,3 +164,16 @@ def decode_reply(data: bytes) -> Reply:
         msgspec.DecodeError: the bytes are no reply.
     """
     return _replies.decode(data)
+
+
+def as_failure(reply: Reply) -> Failed:
+    """Return why a request could not be met, which was not answered as it should be.
+
+    Raises:
+        MeasureError: it was answered by something else.
+    """
+    if isinstance(reply, Failed):
+        return reply
+    if isinstance(reply, Refused):
+        return Failed(kind="load_error", detail=reply.message)
+    raise MeasureError(f"unexpected reply {type(reply).__name__}")

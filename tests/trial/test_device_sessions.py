@@ -14,7 +14,7 @@ from autotune.models.sample_inputs import RequestMix
 from autotune.request_log import share_log
 from autotune.spec import ServingConfig, TrialSpec
 from autotune.trial.sessions import Sessions
-from autotune.trial.wire import Served
+from autotune.trial.wire import OpenLoop, Served
 
 COUNT = 20
 LAWS = Laws(lambda rows: 0.001 * rows, bytes_per_s=8000.0)
@@ -42,7 +42,7 @@ def run(config: ServingConfig, devices: int) -> tuple[Served, Sessions]:
     share_log(descriptor, COUNT)
     trial = TrialSpec(config=config, arrivals_s=[0.0] * COUNT, grace_s=1.0)
     try:
-        return sessions.open_loop(trial), sessions
+        return sessions.open_loop(OpenLoop(trial=trial)), sessions
     finally:
         os.close(descriptor)
 
