@@ -214,7 +214,7 @@ _FLAT_LIST = re.compile(r"\[\n\s+([^\[\]{}]*?)\n\s+\]")
 _NEXT_LINE = re.compile(r"\n\s+")
 
 
-def to_json(tuned: TunedFile) -> str:
+def to_json(tuned: Record) -> str:
     """Return the file's text: indented, lists of plain values each on one line."""
     text = msgspec.json.format(msgspec.json.encode(tuned), indent=2).decode()
     return _FLAT_LIST.sub(lambda found: f"[{_NEXT_LINE.sub(' ', found[1])}]", text) + "\n"
@@ -225,10 +225,12 @@ class _Head(msgspec.Struct):
 
     format: Any = None
     schema_version: Any = None
+    members: dict[str, msgspec.Raw] = {}
+    """Tuned files that a file of another format holds, by name."""
 
 
 def read(path: Path) -> TunedFile:
-    """Read a tuned file.
+    """Read a tuned file, or `FILE#NAME`: one of those that a file for several models holds.
 
     Raises:
         ConfigFileError: unreadable, no regular file, too large, no tuned file, of another version,
@@ -238,9 +240,39 @@ def read(path: Path) -> TunedFile:
     try:
         data = read_bytes(path, MOST_BYTES)
     except OSError as error:
-        hint = did_you_mean_file(path, (".json",)) if isinstance(error, FileNotFoundError) else ""
+        missing = isinstance(error, FileNotFoundError)
+        if missing and "#" in path.name:
+            return parse(_member(path), path)
+        hint = did_you_mean_file(path, (".json",)) if missing else ""
         raise ConfigFileError(f"{path}: cannot be read: {error.strerror}{hint}") from None
     return parse(data, path)
+
+
+def head_of(data: bytes, path: Path) -> _Head:
+    """Return what a file says of itself, that was read at `path`.
+
+    Raises:
+        ConfigFileError: it is not JSON.
+    """
+    try:
+        return msgspec.json.decode(data, type=_Head)
+    except msgspec.ValidationError:
+        return _Head()
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ConfigFileError(f"{path}: is not JSON: {error}") from None
+
+
+def _member(path: Path) -> bytes:
+    """Return the text of `FILE#NAME`."""
+    whole, _, name = str(path).rpartition("#")
+    try:
+        members = head_of(read_bytes(Path(whole), MOST_BYTES), Path(whole)).members
+    except OSError as error:
+        raise ConfigFileError(f"{whole}: cannot be read: {error.strerror}") from None
+    if name not in members:
+        known = f"it holds {', '.join(members)}" if members else "it holds no others"
+        raise ConfigFileError(f"{path}: there is no {name!r} in {whole}: {printable(known)}")
+    return bytes(members[name])
 
 
 def parse(data: bytes, path: Path) -> TunedFile:
@@ -271,12 +303,10 @@ def parse(data: bytes, path: Path) -> TunedFile:
 
 
 def _version(path: Path, data: bytes) -> int:
-    try:
-        head = msgspec.json.decode(data, type=_Head)
-    except msgspec.ValidationError:
-        head = _Head()
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ConfigFileError(f"{path}: is not JSON: {error}") from None
+    head = head_of(data, path)
+    if head.format != "autotune" and head.members:
+        named = f"{path}#{next(iter(head.members))}"
+        raise ConfigFileError(f"{path}: holds several tuned files: name one, like {named}")
     if head.format != "autotune":
         raise ConfigFileError(f"{path}: is not a tuned file; `autotune search` writes one")
     version = head.schema_version
@@ -314,8 +344,10 @@ def write(path: Path, tuned: TunedFile) -> None:
         raise UnwrittenError(f"-o {path}: cannot be written: {error.strerror}", tuned) from None
 
 
-def check_writable(path: Path) -> None:
+def check_writable(path: Path, kind: str = "autotune") -> None:
     """Find out before measuring whether `write` can succeed, without touching an existing file.
+
+    A file of the format `kind` may be replaced.
 
     Raises:
         UsageError: a folder is missing or refuses, or the path holds something else than a tuned
@@ -323,7 +355,7 @@ def check_writable(path: Path) -> None:
     """
     if path.is_dir():
         raise UsageError(f"-o {path}: is a directory; name a file in it")
-    if path.exists() and not _is_tuned_file(path):
+    if path.exists() and not _is_of_format(path, kind):
         raise UsageError(
             f"-o {path}: exists and is not a tuned file; it is left alone: choose another name"
         )
@@ -336,10 +368,9 @@ def check_writable(path: Path) -> None:
         raise UsageError(f"-o {path}: cannot be written: {error.strerror}") from None
 
 
-def _is_tuned_file(path: Path) -> bool:
+def _is_of_format(path: Path, kind: str) -> bool:
     """Whether some version of autotune wrote it."""
     try:
-        head = msgspec.json.decode(read_bytes(path, MOST_BYTES), type=_Head)
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return bool(head_of(read_bytes(path, MOST_BYTES), path).format == kind)
+    except (OSError, ConfigFileError):
         return False
-    return bool(head.format == "autotune")

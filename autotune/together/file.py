@@ -1,0 +1,77 @@
+"""together.autotune.json: read and written whole. Reading it executes nothing."""
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from autotune import config_file
+from autotune.bounded_file import read_bytes
+from autotune.contradictions import at_odds
+from autotune.errors import ConfigFileError, UsageError
+from autotune.tabular import printable
+from autotune.together.records import TogetherFile
+from autotune.whole_file import write_whole
+
+FORMAT = "autotune-together"
+
+
+def json_schema() -> dict[str, Any]:
+    """Return the JSON Schema (draft 2020-12)."""
+    schema = msgspec.json.schema(TogetherFile)
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+
+
+def is_together(path: Path) -> bool:
+    """Whether a file that can be read says that it is one for several models."""
+    try:
+        data = read_bytes(path, config_file.MOST_BYTES)
+        return bool(config_file.head_of(data, path).format == FORMAT)
+    except (OSError, ConfigFileError):
+        return False
+
+
+def read(path: Path) -> TogetherFile:
+    """Read a file for several models.
+
+    Raises:
+        ConfigFileError: unreadable, none of these, or with a field that is missing, unknown, of the
+            wrong type or at odds with another; the field is named.
+    """
+    try:
+        found = msgspec.json.decode(read_bytes(path, config_file.MOST_BYTES), type=TogetherFile)
+    except OSError as error:
+        raise ConfigFileError(f"{path}: cannot be read: {error.strerror}") from None
+    except msgspec.ValidationError as error:
+        raise ConfigFileError(f"{path}: {printable(str(error))}") from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, OverflowError) as error:
+        raise ConfigFileError(f"{path}: is not JSON: {error}") from None
+    for name, member in found.members.items():
+        if problem := at_odds(member):
+            raise ConfigFileError(f"{path}#{name}: {problem}")
+    names = [step for one in found.services for step in one.steps]
+    placed = [one.placed for one in found.contenders] + [found.recommended]
+    asked = [one.name for one in found.services]
+    models = [[each.model for each in one] for one in placed]
+    if any(one != names for one in [*models, [*found.members]]):
+        raise ConfigFileError(f"{path}: the models of its parts are not those of its services")
+    if any([one.service for one in each.served] != asked for each in found.contenders):
+        raise ConfigFileError(f"{path}: what was served is not what was asked for")
+    return found
+
+
+def check_writable(path: Path) -> None:
+    """As `config_file.check_writable`, for a file for several models."""
+    config_file.check_writable(path, FORMAT)
+
+
+def write(path: Path, found: TogetherFile) -> None:
+    """Write the file whole or not at all.
+
+    Raises:
+        UsageError: the place cannot be written.
+    """
+    try:
+        write_whole(path, config_file.to_json(found).encode())
+    except OSError as error:
+        raise UsageError(f"-o {path}: cannot be written: {error.strerror}") from None
