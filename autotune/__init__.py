@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from autotune.api.measure import MeasureResult, measure
     from autotune.api.plan import PlanResult, plan
     from autotune.api.search import search
+    from autotune.api.together import TogetherResult, search_together
     from autotune.api.verify import VerifyResult, verify
     from autotune.api.watch import WatchResult, watch
     from autotune.embed import StaleWarning, Tuned, load
@@ -72,6 +73,7 @@ _HOMES = {
     "StaleError": "autotune.errors",
     "StaleWarning": "autotune.embed",
     "StoreError": "autotune.errors",
+    "TogetherResult": "autotune.api.together",
     "Tuned": "autotune.embed",
     "UsageError": "autotune.errors",
     "VerifyResult": "autotune.api.verify",
@@ -89,6 +91,7 @@ _HOMES = {
     "report": "autotune.api.files",
     "schema": "autotune.api.files",
     "search": "autotune.api.search",
+    "search_together": "autotune.api.together",
     "verify": "autotune.api.verify",
     "watch": "autotune.api.watch",
 }
@@ -118,6 +121,7 @@ __all__ = [
     "StaleError",
     "StaleWarning",
     "StoreError",
+    "TogetherResult",
     "Tuned",
     "UsageError",
     "VerifyResult",
@@ -135,6 +139,7 @@ __all__ = [
     "report",
     "schema",
     "search",
+    "search_together",
     "verify",
     "watch",
 ]

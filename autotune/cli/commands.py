@@ -61,6 +61,10 @@ class Command(TyperCommand):
             if param.name in ONCE and order.count(param) > 1:
                 raise UsageError(mistakes.twice(param.opts[-1], ctx))
             given = found.get(param.name)
+            if param.param_type_name == "argument" and isinstance(given, list | tuple):
+                for word in given[1:]:
+                    if wrong := mistakes.stray(ctx, word, args):
+                        raise UsageError(wrong)
             empty = "" in given if isinstance(given, list | tuple) else given == ""
             if empty and settings.is_path(_kinds(self)[_key(param)]):
                 name = param.metavar if param.param_type_name == "argument" else param.opts[-1]

@@ -46,6 +46,13 @@ def explain(error: TyperException, arguments: Sequence[str]) -> str:
 def extra(context: Any, words: Sequence[str], arguments: Sequence[str]) -> str:
     """Return what to say of arguments for which a command has no place."""
     word = words[0]
+    return stray(context, word, arguments) or (
+        f"{context.info_name} has no place for {word!r}{_example(context)}"
+    )
+
+
+def stray(context: Any, word: str, arguments: Sequence[str]) -> str | None:
+    """Return what is wrong with a word that belongs to the one before it; None: it does not."""
     before = arguments[arguments.index(word) - 1] if word in arguments[1:] else ""
     flags = [one for one in context.command.params if getattr(one, "is_flag", False)]
     for flag in flags:
@@ -55,7 +62,7 @@ def extra(context: Any, words: Sequence[str], arguments: Sequence[str]) -> str:
             return f"{before} takes no value, so there is no place for {word!r}{hint}"
     if before[:1].isdigit() and (word in _TIME_UNITS or did_you_mean(word, ("minutes", "seconds"))):
         return f"{word!r} stands alone: write {before}{word}, or '{before} {word}' in quotes"
-    return f"{context.info_name} has no place for {word!r}{_example(context)}"
+    return None
 
 
 def twice(name: str, context: Any) -> str:
@@ -75,7 +82,8 @@ def in_its_place(message: str, given: Mapping[str, tuple[Given, Sequence[str]]])
         for name in names:
             if message.startswith((f"{name} ", f"{name}:")):
                 return f"{one.where}{message.removeprefix(name)}"
-        if isinstance(one.value, str) and one.value and message.startswith(f"{one.value}:"):
+        values = one.value if isinstance(one.value, list) else [one.value]
+        if any(isinstance(v, str) and v and message.startswith(f"{v}:") for v in values):
             return f"{one.where}: {message}"
     return message
 

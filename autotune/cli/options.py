@@ -28,6 +28,16 @@ ModelArgument = Annotated[
         autocompletion=completions.models,
     ),
 ]
+ModelsArgument = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="MODEL",
+        help="An ONNX or torch file, package:file inside an installed package (magika: means the "
+        "one model in it), or package.module:function that builds a torch module. Several, or a "
+        "TOML file of services, are searched together.",
+        autocompletion=completions.models,
+    ),
+]
 SloOption = Annotated[
     str,
     typer.Option(

@@ -34,14 +34,24 @@ def report(
     With --png, --svg or --markdown the page is written only where --output asks for it.
     """
     from autotune import config_file
+    from autotune.errors import UsageError
     from autotune.reports import choose, page
     from autotune.reports import markdown as as_markdown
     from autotune.reports import png as as_png
     from autotune.reports import svg as as_svg
+    from autotune.together.file import is_together
+    from autotune.together.file import read as read_together
 
+    if is_together(file):
+        if png is not None or svg is not None or markdown:
+            raise UsageError(f"{file}: holds several models: name one, like {file}#MODEL")
+        from autotune.reports.together_page import together_page
+
+        _write("-o", output or _page_of(file), together_page(read_together(file)).encode())
+        return
     tuned = config_file.read(file)
     if output is None and png is None and svg is None and not markdown:
-        output = Path(file.name.removesuffix(SUFFIX).removesuffix(".json") + ".report.html")
+        output = _page_of(file)
     if png is not None:
         _write("--png", png, as_png(choose(tuned, picture)))
     if svg is not None:
@@ -50,6 +60,11 @@ def report(
         _write("-o", output, page(tuned).encode())
     if markdown:
         typer.echo(as_markdown(tuned), nl=False)
+
+
+def _page_of(file: Path) -> Path:
+    name = file.name.replace(SUFFIX + "#", "-").replace("#", "-")
+    return Path(name.removesuffix(SUFFIX).removesuffix(".json") + ".report.html")
 
 
 def _write(option: str, path: Path, data: bytes) -> None:

@@ -30,19 +30,20 @@ from autotune.cli.options import (
     InputOption,
     JsonOption,
     LoadOption,
-    ModelArgument,
+    ModelsArgument,
     PercentileOption,
     ProvidersOption,
     QuietOption,
     RequestsOption,
     SeedOption,
     ShapeOption,
-    SloOption,
     StoreOption,
     TraceOption,
     TrustPickleOption,
     VerboseOption,
 )
+from autotune.cli.together import UNDERSTOOD, are_several, search_several
+from autotune.errors import UsageError
 from autotune.given import Loading, check_trials, make_objective
 from autotune.units import parse_share, parse_watts
 
@@ -52,8 +53,16 @@ if TYPE_CHECKING:
 
 
 def search(
-    model: ModelArgument,
-    slo: SloOption,
+    context: typer.Context,
+    model: ModelsArgument,
+    slo: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DURATION",
+            help="Latency objective with its unit, like 50ms; of several models, a=20ms,b=100ms.",
+            rich_help_panel=OBJECTIVE,
+        ),
+    ] = None,
     percentile: PercentileOption = "99",
     load: LoadOption = None,
     loads: Annotated[
@@ -179,7 +188,14 @@ def search(
     With no load named, the loads that matter are worked out from the profile: from nearly idle
     to just above what the machine can sustain. A search that was ended goes on where it stopped
     when the same is asked again; one that was answered is answered from what was measured then.
+
+    Several models, or a TOML file of services, are searched together: one answer for all, each
+    within its SLO under the load of the others.
     """
+    if are_several(model):
+        return search_several(model, _given(context), verbosity_of(verbose, quiet))
+    if slo is None:
+        raise UsageError("search needs --slo, as in autotune search model.onnx --slo 50ms")
     from autotune.stages.question import Keeping, Question, Watts
     from autotune.stages.starting import make_incumbent, make_learning, risk_beside
     from autotune.strategy import plugins
@@ -188,12 +204,12 @@ def search(
     asked_slo = parse_slo(slo, percentile)
     traffics, pattern = parse_traffics(load, loads, trace, arrivals)
     loading = Loading(trust_pickle=trust_pickle, channels_last=channels_last)
-    spec = parse_model(model, shape, input, requests, seed, loading)
+    spec = parse_model(model[0], shape, input, requests, seed, loading)
     allowed = parse_allowed(device, providers, forms)
     serving = make_incumbent(incumbent, allowed.device)
     question = Question(
         model=spec,
-        name=model,
+        name=model[0],
         slo=asked_slo,
         traffics=traffics,
         pattern=pattern,
@@ -218,6 +234,17 @@ def search(
 
         return plan_search(question, verbosity, json)
     return _run(question, verbosity, json)
+
+
+def _given(context: typer.Context) -> dict[str, object]:
+    """Return the options that were given; of settings, those that mean something for several."""
+    found = {}
+    for name, value in context.params.items():
+        source = context.get_parameter_source(name)
+        where = "DEFAULT" if source is None else source.name
+        if where == "COMMANDLINE" or (where != "DEFAULT" and name in UNDERSTOOD):
+            found[name] = value
+    return found
 
 
 def _run(question: "Question", verbosity: int, json: bool) -> int:

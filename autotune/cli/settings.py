@@ -152,7 +152,7 @@ def given_in_file(
         else:
             general[key] = _given(file, everywhere, (key,), value)
     mine = commands[command]
-    fitting = {key: one for key, one in general.items() if key in mine}
+    fitting = {key: _listed(mine[key], one) for key, one in general.items() if key in mine}
     return {**yield_to(fitting, set(own)), **own}
 
 
@@ -162,9 +162,18 @@ def shared(commands: Mapping[str, Kinds]) -> tuple[Kinds, set[str]]:
     unclear = set(ONE_OF_EACH)
     for kinds in commands.values():
         for key, kind in kinds.items():
-            if found.setdefault(key, kind) != kind:
+            known = found.setdefault(key, kind)
+            if {known, kind} == {str, list[str]}:  # where several may be named, one may
+                found[key] = str
+            elif known != kind:
                 unclear.add(key)
     return {key: kind for key, kind in found.items() if key not in unclear}, unclear
+
+
+def _listed(kind: Any, one: Given) -> Given:
+    """Return a value as a list where an option takes several."""
+    is_one = get_origin(kind) is list and not isinstance(one.value, list)
+    return one._replace(value=[one.value]) if is_one else one
 
 
 def _given(file: SettingsFile, kinds: Kinds, path: tuple[str, ...], value: Any) -> Given:
@@ -251,7 +260,9 @@ def given_in_environment(
     for key, kind in commands[command].items():
         for name in _names(key, command, everywhere):
             if text := environment.get(name):
-                found[key] = Given(_from_text(kind, text, name), name, name)
+                whole = key == "model" and (kind is str or os.path.exists(text))
+                taken = _listed(kind, Given(text, name, name)) if whole else None
+                found[key] = taken or Given(_from_text(kind, text, name), name, name)
     return found
 
 

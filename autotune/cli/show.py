@@ -24,8 +24,15 @@ def show(
     As CSV, the policy has two rows a load: the configuration chosen and the runtime's default.
     """
     from autotune import config_file, tabular
+    from autotune.cli.together import print_together
+    from autotune.together.file import is_together
+    from autotune.together.file import read as read_together
 
     demand_one(json, csv)
+    if is_together(file):
+        if csv or trials:
+            raise UsageError(f"{file}: holds several models: name one, like {file}#MODEL")
+        return print_together(read_together(file), json)
     tuned = config_file.read(file)
     if json:
         typer.echo(tabular.terminal_safe(config_file.to_json(tuned)), nl=False)

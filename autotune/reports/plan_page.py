@@ -1,39 +1,37 @@
 """A plan as one self-contained HTML page: pictures and tables. No request leaves it."""
 
 from collections.abc import Iterator
-from pathlib import Path
-from string import Template
 
 from autotune.planning.records import Plan
 from autotune.planning.words import NAMES
-from autotune.present.document import as_html
 from autotune.present.fleet import answer_lines, details
-from autotune.reports.markup import escaped, figure, script_data
 from autotune.reports.plan_charts import plan_charts
+from autotune.reports.tables_page import Words, tables_page
 from autotune.units import format_duration
 
-HERE = Path(__file__).parent
+STYLE = """\
+#load, #machines, #attainment { grid-column: 1 / -1; }
+#machines .vega-bindings, #attainment .vega-bindings { display: none; }
+th:nth-child(3), td:nth-child(3) { text-align: right; }"""
 
 
 def plan_page(plan: Plan) -> str:
     """Return the whole page."""
-    import vl_convert
-
-    pictures = plan_charts(plan)
     asked, sentence, *more = (line.text for line in answer_lines(plan))
-    script = (HERE / "plan_page.js").read_text()
-    return Template((HERE / "plan_page.html").read_text()).substitute(
-        title=escaped(f"{plan.model}: autotune plan"),
-        style=(HERE / "page.css").read_text(),
-        model=escaped(plan.model),
-        sentence=escaped(sentence),
-        more=escaped(" ".join(more)),
-        asked=escaped(asked),
-        pictures="\n".join(figure(chart) for chart in pictures),
-        tables=as_html(details(plan)),
-        facts="".join(f"<dt>{escaped(k)}</dt><dd>{escaped(v)}</dd>" for k, v in _facts(plan)),
-        specs=script_data({chart.name: chart.spec for chart in pictures}),
-        script=vl_convert.javascript_bundle(script).replace("</script", "<\\/script"),
+    return tables_page(
+        Words(
+            what="autotune plan",
+            title=plan.model,
+            sentence=sentence,
+            more=" ".join(more),
+            asked=asked,
+            tables="The plan",
+            facts="Trace and prices",
+        ),
+        plan_charts(plan),
+        details(plan),
+        dict(_facts(plan)),
+        STYLE,
     )
 
 

@@ -111,7 +111,13 @@ def test_alone_it_prints_help_and_is_a_mistake(capsys: pytest.CaptureFixture[str
         ("show f --json=1", "option '--json' does not take a value"),
         ("search", "search needs MODEL, as in autotune search model.onnx --slo 50ms"),
         ("search m", "search needs --slo, as in autotune search model.onnx --slo 50ms"),
-        ("search a b --slo 1s", "search has no place for 'b', as in autotune search model.onnx"),
+        ("measure a b --slo 1s --load 1", "measure has no place for 'b', as in autotune measure"),
+        ("search a b --slo 1s", "--load is missing: write it like --load a=20,b=20"),
+        (
+            "search a a --slo 1s --load 1",
+            "a: is given twice: name it once",
+        ),
+        ("search a b --slo 1s --load 1 --fresh", "--fresh is for one model: leave it out"),
         ("search a --slo 50 ms", "'ms' stands alone: write 50ms, or '50 ms' in quotes"),
         ("search a --budget 3 minutes", "'minutes' stands alone: write 3minutes, or '3 minutes'"),
         (
