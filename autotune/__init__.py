@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from autotune.api.dry_run import Plan, dry_run
     from autotune.api.export import ExportResult, Servers, export, list_servers
     from autotune.api.files import CompareResult, Report, compare, report, schema
+    from autotune.api.fleet import FleetResult, fleet_manifest, fleet_search
     from autotune.api.ls import Files, ls
     from autotune.api.measure import MeasureResult, measure
     from autotune.api.plan import PlanResult, plan
@@ -58,6 +59,7 @@ _HOMES = {
     "EngineClosedError": "autotune.engine.errors",
     "ExportResult": "autotune.api.export",
     "Files": "autotune.api.ls",
+    "FleetResult": "autotune.api.fleet",
     "LatticeSearch": "autotune.strategy.lattice_search",
     "MeasureError": "autotune.errors",
     "MeasureResult": "autotune.api.measure",
@@ -83,6 +85,8 @@ _HOMES = {
     "doctor": "autotune.api.doctor",
     "dry_run": "autotune.api.dry_run",
     "export": "autotune.api.export",
+    "fleet_manifest": "autotune.api.fleet",
+    "fleet_search": "autotune.api.fleet",
     "list_servers": "autotune.api.export",
     "load": "autotune.embed",
     "ls": "autotune.api.ls",
@@ -106,6 +110,7 @@ __all__ = [
     "EngineClosedError",
     "ExportResult",
     "Files",
+    "FleetResult",
     "LatticeSearch",
     "MeasureError",
     "MeasureResult",
@@ -131,6 +136,8 @@ __all__ = [
     "doctor",
     "dry_run",
     "export",
+    "fleet_manifest",
+    "fleet_search",
     "list_servers",
     "load",
     "ls",

@@ -29,6 +29,7 @@ import msgspec
 from autotune.bounded_file import read_bytes
 from autotune.contradictions import at_odds
 from autotune.errors import ConfigFileError, UsageError, did_you_mean_file
+from autotune.file_head import head_of, held, is_of_format
 from autotune.lesson import Lesson
 from autotune.probes.machine import Machine
 from autotune.records import (
@@ -220,17 +221,8 @@ def to_json(tuned: Record) -> str:
     return _FLAT_LIST.sub(lambda found: f"[{_NEXT_LINE.sub(' ', found[1])}]", text) + "\n"
 
 
-class _Head(msgspec.Struct):
-    """What says what a file is; the rest is passed over."""
-
-    format: Any = None
-    schema_version: Any = None
-    members: dict[str, msgspec.Raw] = {}
-    """Tuned files that a file of another format holds, by name."""
-
-
 def read(path: Path) -> TunedFile:
-    """Read a tuned file, or `FILE#NAME`: one of those that a file for several models holds.
+    """Read a tuned file, or `FILE#NAME`: one of those that a file for several holds.
 
     Raises:
         ConfigFileError: unreadable, no regular file, too large, no tuned file, of another version,
@@ -242,37 +234,10 @@ def read(path: Path) -> TunedFile:
     except OSError as error:
         missing = isinstance(error, FileNotFoundError)
         if missing and "#" in path.name:
-            return parse(_member(path), path)
+            return parse(held(path), path)
         hint = did_you_mean_file(path, (".json",)) if missing else ""
         raise ConfigFileError(f"{path}: cannot be read: {error.strerror}{hint}") from None
     return parse(data, path)
-
-
-def head_of(data: bytes, path: Path) -> _Head:
-    """Return what a file says of itself, that was read at `path`.
-
-    Raises:
-        ConfigFileError: it is not JSON.
-    """
-    try:
-        return msgspec.json.decode(data, type=_Head)
-    except msgspec.ValidationError:
-        return _Head()
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ConfigFileError(f"{path}: is not JSON: {error}") from None
-
-
-def _member(path: Path) -> bytes:
-    """Return the text of `FILE#NAME`."""
-    whole, _, name = str(path).rpartition("#")
-    try:
-        members = head_of(read_bytes(Path(whole), MOST_BYTES), Path(whole)).members
-    except OSError as error:
-        raise ConfigFileError(f"{whole}: cannot be read: {error.strerror}") from None
-    if name not in members:
-        known = f"it holds {', '.join(members)}" if members else "it holds no others"
-        raise ConfigFileError(f"{path}: there is no {name!r} in {whole}: {printable(known)}")
-    return bytes(members[name])
 
 
 def parse(data: bytes, path: Path) -> TunedFile:
@@ -304,8 +269,8 @@ def parse(data: bytes, path: Path) -> TunedFile:
 
 def _version(path: Path, data: bytes) -> int:
     head = head_of(data, path)
-    if head.format != "autotune" and head.members:
-        named = f"{path}#{next(iter(head.members))}"
+    if head.format != "autotune" and head.named:
+        named = f"{path}#{next(iter(head.named))}"
         raise ConfigFileError(f"{path}: holds several tuned files: name one, like {named}")
     if head.format != "autotune":
         raise ConfigFileError(f"{path}: is not a tuned file; `autotune search` writes one")
@@ -344,20 +309,32 @@ def write(path: Path, tuned: TunedFile) -> None:
         raise UnwrittenError(f"-o {path}: cannot be written: {error.strerror}", tuned) from None
 
 
-def check_writable(path: Path, kind: str = "autotune") -> None:
+def check_writable(path: Path) -> None:
     """Find out before measuring whether `write` can succeed, without touching an existing file.
-
-    A file of the format `kind` may be replaced.
 
     Raises:
         UsageError: a folder is missing or refuses, or the path holds something else than a tuned
             file, which would be lost.
     """
+    check_place(path, "autotune", "tuned file")
+
+
+def check_place(path: Path, kind: str, what: str) -> None:
+    """Find out likewise for files of another kind.
+
+    Args:
+        path: where to write.
+        kind: the format of files that may be replaced.
+        what: how such a file is called.
+
+    Raises:
+        UsageError: as `check_writable`.
+    """
     if path.is_dir():
         raise UsageError(f"-o {path}: is a directory; name a file in it")
-    if path.exists() and not _is_of_format(path, kind):
+    if path.exists() and not is_of_format(path, kind):
         raise UsageError(
-            f"-o {path}: exists and is not a tuned file; it is left alone: choose another name"
+            f"-o {path}: exists and is not a {what}; it is left alone: choose another name"
         )
     if not path.parent.is_dir():
         raise UsageError(f"-o {path}: there is no folder {path.parent}; make it first")
@@ -366,11 +343,3 @@ def check_writable(path: Path, kind: str = "autotune") -> None:
             pass
     except OSError as error:
         raise UsageError(f"-o {path}: cannot be written: {error.strerror}") from None
-
-
-def _is_of_format(path: Path, kind: str) -> bool:
-    """Whether some version of autotune wrote it."""
-    try:
-        return bool(head_of(read_bytes(path, MOST_BYTES), path).format == kind)
-    except (OSError, ConfigFileError):
-        return False

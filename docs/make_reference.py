@@ -18,11 +18,13 @@ import msgspec
 from typer.main import get_command
 
 import autotune
+from autotune import fleet_file
 from autotune.cli.app import app
 from autotune.cli.commands import SETTINGS, kinds_of
 from autotune.cli.exit_codes import EXIT_CODES
 from autotune.cli.settings import EXPORTED, PREFIX, Kinds, unknown_variables
 from autotune.config_file import SCHEMA_VERSION, TunedFile, json_schema
+from autotune.fleet_file import FleetFile, MachineResult
 
 FOLDER = Path(__file__).parent / "reference"
 MADE = "<!-- Made by docs/make_reference.py; do not edit. -->"
@@ -169,14 +171,28 @@ def file_page() -> str:
         )
     ]
     for name, record in classes.items():
-        fields, documents = definitions[name]["properties"], field_docstrings(record)
-        rows = [
-            (f"`{field}`", schema_text(schema), documents.get(field, ""))
-            for field, schema in fields.items()
-        ]
-        parts += [f"## {name}", wrapped(inspect.getdoc(record) or "")]
-        parts.append(table(("field", "type", ""), rows))
+        parts += _record_parts(record, definitions[name])
+    parts.append("# A fleet's file")
+    parts.append(
+        wrapped(
+            f"`model.fleet.json`, schema version {fleet_file.SCHEMA_VERSION}: what `autotune fleet "
+            "search` found on each machine type. `autotune schema --fleet` prints its JSON Schema."
+        )
+    )
+    fleets: Mapping[str, Any] = fleet_file.json_schema()["$defs"]
+    for record in (FleetFile, MachineResult):
+        parts += _record_parts(record, fleets[record.__name__])
     return page("The tuned file", *parts)
+
+
+def _record_parts(record: type, schema: Mapping[str, Any]) -> list[str]:
+    documents = field_docstrings(record)
+    rows = [
+        (f"`{field}`", schema_text(one), documents.get(field, ""))
+        for field, one in schema["properties"].items()
+    ]
+    about = wrapped(inspect.getdoc(record) or "")
+    return [f"## {record.__name__}", about, table(("field", "type", ""), rows)]
 
 
 def _records(info: Any, known: list[type] | None = None) -> list[type]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from autotune import config_file
+from autotune import config_file, fleet_file
 from autotune.api import asked
 from autotune.api.asked import PathLike
 from autotune.api.result import Result
@@ -174,7 +174,12 @@ def report(file: PathLike | Tuned, *, output: PathLike | None = None) -> Report:
     return made
 
 
-def schema() -> dict[str, Any]:
-    """Return the JSON Schema of the tuned file, as a dict."""
-    found: dict[str, Any] = msgspec.json.decode(config_file.SCHEMA_PATH.read_bytes())
+def schema(fleet: bool = False) -> dict[str, Any]:
+    """Return the JSON Schema of the tuned file, as a dict.
+
+    Args:
+        fleet: of a fleet's file instead.
+    """
+    path = fleet_file.SCHEMA_PATH if fleet else config_file.SCHEMA_PATH
+    found: dict[str, Any] = msgspec.json.decode(path.read_bytes())
     return found

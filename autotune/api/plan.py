@@ -19,7 +19,14 @@ from autotune.planning import autoscalers
 from autotune.planning.arriving import Arriving, arriving_of, read_arriving
 from autotune.planning.make import make_plan
 from autotune.planning.prices import Prices, make_prices, read_prices
-from autotune.planning.question import STEP_S, Asked, GivenFile, check_step_s, make_question
+from autotune.planning.question import (
+    STEP_S,
+    Asked,
+    GivenFile,
+    check_step_s,
+    given_files,
+    make_question,
+)
 from autotune.planning.records import Answer, Plan
 from autotune.present.document import Document
 from autotune.present.fleet import fleet_page
@@ -182,7 +189,8 @@ def plan(
 
     Args:
         files: tuned files, or what `search` or `load` returned, by machine type of the price list;
-            or a list of files that are called like their machine type; or one file.
+            or a list of files that are called like their machine type; or one file. A file of
+            `fleet_search` holds several, each by its type's name.
         trace: a CSV file of arrivals, or the arrivals as an array, in seconds.
         prices: a TOML file, or what it would hold as a dict.
         slo_ms: latency objective in milliseconds; None: that of the files.
@@ -218,20 +226,23 @@ def _given(files: object) -> Iterable[GivenFile]:
         for name, one in files.items():
             if not isinstance(name, str):
                 raise UsageError(f"files: {name!r} is not the name of a machine type")
-            yield _file(name, one)
+            yield from _file(name, one)
     elif isinstance(files, str | os.PathLike | Tuned):
-        yield _file(None, files)
+        yield from _file(None, files)
     elif isinstance(files, Iterable):
-        yield from (_file(None, one) for one in files)
+        for one in files:
+            yield from _file(None, one)
     else:
         raise UsageError(f"files={files!r} is neither a file, nor several, nor a dict of them")
 
 
-def _file(name: str | None, one: object) -> GivenFile:
+def _file(name: str | None, one: object) -> Iterable[GivenFile]:
     if not isinstance(one, str | os.PathLike | Tuned):
         raise UsageError(f"files: {one!r} is no tuned file")
+    if not isinstance(one, Tuned):
+        return given_files(name, asked.file(one, "files"))
     tuned, called = asked.tuned_file(one)
-    return GivenFile(name, called, tuned)
+    return [GivenFile(name, called, tuned)]
 
 
 def _prices(given: object) -> Prices:

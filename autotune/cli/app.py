@@ -19,6 +19,7 @@ from autotune.cli.compare import compare
 from autotune.cli.doctor import doctor
 from autotune.cli.exit_codes import ExitCode
 from autotune.cli.export import export
+from autotune.cli.fleet import fleet
 from autotune.cli.ls import ls
 from autotune.cli.measure import measure
 from autotune.cli.mistakes import complaint, explain
@@ -47,6 +48,7 @@ MEASURE, DEPLOY, LOOK = "Measure", "Deploy", "Look"
 for panel, command, example in (
     (MEASURE, search, "autotune search model.onnx --slo 50ms"),
     (MEASURE, measure, "autotune measure model.onnx --slo 50ms --load 100 --replicas 2"),
+    (MEASURE, fleet, "autotune fleet search model.onnx --slo 50ms --ray auto"),
     (DEPLOY, export, "autotune export model.autotune.json --to triton"),
     (DEPLOY, verify, "autotune verify model.autotune.json --server litserve"),
     (DEPLOY, check, "autotune check model.autotune.json model.onnx --budget 60s"),

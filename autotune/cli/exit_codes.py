@@ -40,6 +40,7 @@ _OTHERS = ("measure", "verify", "check")
 EXIT_CODES = (
     Meaning(ExitCode.ANSWERED, (), "answered; the SLO is met (PASS); the file holds"),
     Meaning(ExitCode.MISSED, ("search",), "the SLO is not met at every load; the file is written"),
+    Meaning(ExitCode.MISSED, ("fleet",), "the SLO is not met at every load of a machine type"),
     Meaning(ExitCode.MISSED, ("measure",), "FAIL: the SLO is proven missed"),
     Meaning(ExitCode.MISSED, ("verify",), "the SLO is missed at a load that the file promises"),
     Meaning(ExitCode.MISSED, ("check",), "the SLO is missed"),
@@ -51,13 +52,18 @@ EXIT_CODES = (
     Meaning(ExitCode.DIFFERS, ("check",), "a regression against the file"),
     Meaning(ExitCode.DIFFERS, ("watch",), "drifted: loads or latencies are proven to be others"),
     Meaning(ExitCode.UNDECIDED, ("watch",), "too few requests to tell"),
+    Meaning(ExitCode.UNDECIDED, ("fleet",), "a machine type is missing; the file says why"),
     Meaning(ExitCode.UNDECIDED, ("measure", "check"), "undecided, or the numbers are INVALID"),
     Meaning(ExitCode.STALE, ("check",), "made for another model, machine or runtime"),
     Meaning(ExitCode.FAULT, (), "a fault of autotune itself; please report its traceback"),
-    Meaning(ExitCode.INTERRUPTED, ("search",), "interrupted; the best so far is written, if any"),
+    Meaning(
+        ExitCode.INTERRUPTED, ("search", "fleet"), "interrupted; the best so far is written, if any"
+    ),
     Meaning(ExitCode.INTERRUPTED, _OTHERS, "interrupted"),
     Meaning(ExitCode.CLOSED, (), "whoever read the output stopped reading"),
-    Meaning(ExitCode.TERMINATED, ("search",), "terminated; the best so far is written, if any"),
+    Meaning(
+        ExitCode.TERMINATED, ("search", "fleet"), "terminated; the best so far is written, if any"
+    ),
     Meaning(ExitCode.TERMINATED, _OTHERS, "terminated"),
 )
 """The codes never change their meaning; new ones may come."""

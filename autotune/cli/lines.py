@@ -126,6 +126,7 @@ def line(event: Event) -> str:
             return _looked(event)
         case Said():
             return event.text
+    return ""
 
 
 def _inspected(event: Inspected) -> str:

@@ -29,7 +29,7 @@ def plan(
         typer.Argument(
             metavar="[NAME=]FILE",
             help="Tuned files, one a machine type: NAME as in the price list, or the file is "
-            "called NAME.autotune.json.",
+            "called NAME.autotune.json. A fleet's file holds several, each by its type's name.",
             autocompletion=completions.tuned_files,
         ),
     ],
@@ -175,13 +175,12 @@ def _named(text: str) -> tuple[str | None, Path]:
 def _question(
     named: list[tuple[str | None, Path]], trace: Path, prices: Path, asked: "Asked"
 ) -> "PlanQuestion":
-    from autotune import config_file
     from autotune.planning.arriving import read_arriving
     from autotune.planning.prices import read_prices
-    from autotune.planning.question import GivenFile, make_question
+    from autotune.planning.question import given_files, make_question
 
     listed = read_prices(prices, "--prices")
-    given = [GivenFile(name, str(path), config_file.read(path)) for name, path in named]
+    given = [one for name, path in named for one in given_files(name, path)]
     return make_question(given, listed, asked, lambda: read_arriving(trace, "--trace"))
 
 

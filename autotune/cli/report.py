@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from autotune.cli.options import FileArgument
+from autotune.errors import UsageError
 
 SUFFIX = ".autotune.json"
 
@@ -31,27 +32,34 @@ def report(
 ) -> None:
     """Turn a tuned file into something to look at: one HTML page that needs no network.
 
-    With --png, --svg or --markdown the page is written only where --output asks for it.
+    With --png, --svg or --markdown the page is written only where --output asks for it. Of a
+    file for several machine types or models, the page has them all.
     """
-    from autotune import config_file
-    from autotune.errors import UsageError
+    from autotune import config_file, fleet_file
     from autotune.reports import choose, page
     from autotune.reports import markdown as as_markdown
     from autotune.reports import png as as_png
     from autotune.reports import svg as as_svg
+    from autotune.reports.types_page import fleet_report
     from autotune.together.file import is_together
     from autotune.together.file import read as read_together
 
-    if is_together(file):
-        if png is not None or svg is not None or markdown:
-            raise UsageError(f"{file}: holds several models: name one, like {file}#MODEL")
+    page_only = png is None and svg is None and not markdown
+    of_several = fleet_file.is_fleet_file(file) or is_together(file)
+    if of_several and not page_only:
+        raise UsageError(f"{file}: holds several tuned files: name one, like {file}#NAME")
+    if output is None and page_only:
+        output = _page_of(file)
+    if of_several and output is not None:
         from autotune.reports.together_page import together_page
 
-        _write("-o", output or _page_of(file), together_page(read_together(file)).encode())
+        is_fleet = fleet_file.is_fleet_file(file)
+        text = (
+            fleet_report(fleet_file.read(file)) if is_fleet else together_page(read_together(file))
+        )
+        _write("-o", output, text.encode())
         return
     tuned = config_file.read(file)
-    if output is None and png is None and svg is None and not markdown:
-        output = _page_of(file)
     if png is not None:
         _write("--png", png, as_png(choose(tuned, picture)))
     if svg is not None:

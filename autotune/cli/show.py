@@ -9,6 +9,7 @@ from autotune.errors import UsageError
 
 if TYPE_CHECKING:
     from autotune.config_file import TunedFile
+    from autotune.fleet_file import FleetFile
 
 
 def show(
@@ -21,18 +22,21 @@ def show(
 ) -> None:
     """Print a tuned file as `autotune search` did, or as tables.
 
-    As CSV, the policy has two rows a load: the configuration chosen and the runtime's default.
+    As CSV, the policy has two rows a load: the configuration chosen and the runtime's default. Of
+    a file for several machine types or models, all are shown; `FILE#NAME` is one of them.
     """
-    from autotune import config_file, tabular
+    from autotune import config_file, fleet_file, tabular
     from autotune.cli.together import print_together
     from autotune.together.file import is_together
     from autotune.together.file import read as read_together
 
     demand_one(json, csv)
-    if is_together(file):
+    if fleet_file.is_fleet_file(file) or is_together(file):
         if csv or trials:
-            raise UsageError(f"{file}: holds several models: name one, like {file}#MODEL")
-        return print_together(read_together(file), json)
+            raise UsageError(f"{file}: holds several tuned files: name one, like {file}#NAME")
+        if is_together(file):
+            return print_together(read_together(file), json)
+        return _show_fleet(fleet_file.read(file), json)
     tuned = config_file.read(file)
     if json:
         typer.echo(tabular.terminal_safe(config_file.to_json(tuned)), nl=False)
@@ -47,6 +51,17 @@ def show(
         from autotune.cli.page import print_answer
 
         print_answer(tuned)
+
+
+def _show_fleet(fleet: "FleetFile", json: bool) -> None:
+    from autotune import fleet_file, tabular
+    from autotune.cli.page import print_page
+    from autotune.present.machine_types import types_page
+
+    if json:
+        typer.echo(tabular.terminal_safe(fleet_file.to_json(fleet)), nl=False)
+    else:
+        print_page(types_page(fleet))
 
 
 def demand_one(json: bool, csv: bool) -> None:

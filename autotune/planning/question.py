@@ -1,9 +1,10 @@
 """What is asked of a plan: files, each of a machine type, with a trace, prices and an objective."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import NamedTuple
 
+from autotune import config_file, fleet_file
 from autotune.config_file import TunedFile
 from autotune.errors import UsageError, did_you_mean
 from autotune.given import LARGEST
@@ -54,6 +55,30 @@ class Asked(NamedTuple):
     percentile: float | None
     step_s: float
     seed: int
+
+
+def given_files(machine: str | None, path: Path) -> list[GivenFile]:
+    """Return a tuned file, or those of a fleet's file; machine types that are missing are not in.
+
+    Args:
+        machine: the type that a person named; of a fleet's file, which is meant.
+        path: where it lies.
+
+    Raises:
+        ConfigFileError: it cannot be read.
+        UsageError: there is no such type in it, or nothing was found on it.
+    """
+    if not fleet_file.is_fleet_file(path):
+        return [GivenFile(machine, str(path), config_file.read(path))]
+    fleet = fleet_file.read(path)
+    if machine is not None:
+        tuned = fleet_file.tuned_for(fleet, machine, path, f"{machine}={path}: machine type")
+        return [GivenFile(machine, f"{path} ({machine})", tuned)]
+    return [
+        GivenFile(one.type, f"{path} ({printable(one.type)})", one.tuned)
+        for one in fleet.machines
+        if one.tuned is not None
+    ]
 
 
 def make_question(

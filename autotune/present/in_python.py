@@ -45,6 +45,8 @@ _AS_NUMBER = (
     "inter-op-threads",
     "max-batch-size",
     "devices",
+    "nodes-per-type",
+    "at-once",
     "compare",  # knobs, which are none, stay as they are
 )
 _AS_TEXT = (
@@ -75,6 +77,7 @@ _AS_TEXT = (
     "hpa",
     "keda",
     "ray",
+    "machine",
 )
 ARGUMENTS: dict[str, tuple[str, Callable[[str], str]]] = {
     "slo": ("slo_ms", lambda value: f"{1e3 * parse_duration_s(value, ''):g}"),

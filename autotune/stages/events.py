@@ -118,7 +118,21 @@ class Said(Record, frozen=True):
     """Whether it spoils the answer, or a part of it."""
 
 
+class Stored(Record, frozen=True):
+    """Something that was measured is in the store."""
+
+
 Event = (
-    Loading | Opening | Started | Doing | Inspected | Profiled | Predicted | Tried | Looked | Said
+    Loading
+    | Opening
+    | Started
+    | Doing
+    | Inspected
+    | Profiled
+    | Predicted
+    | Tried
+    | Looked
+    | Stored
+    | Said
 )
 Observer = Callable[[Event], None]

@@ -19,7 +19,7 @@ from autotune.config_file import TunedFile
 from autotune.errors import ConfigFileError, StoreError, UsageError
 from autotune.probes.owner import is_gone, this_process
 from autotune.spec import ModelSpec
-from autotune.stages.events import Observer, Said
+from autotune.stages.events import Observer, Said, Stored
 from autotune.stages.premises import Premises, asked_of, differences, premises_of
 from autotune.stages.question import Keeping, Question
 from autotune.store.database import RecordRow, SearchRow, Store, default_path
@@ -123,6 +123,7 @@ class Memory:
         """Keep what was measured."""
         self._own.append(row)
         self._write(lambda store: store.keep(self._search, self._own[-1:]))
+        self._observe(Stored())
 
     def keep_files(self, files: Sequence[str]) -> None:
         """Keep which other files the model consists of, as they are now."""
@@ -147,7 +148,7 @@ class Memory:
     ) -> list[tuple[int, SearchRow, list[str]]]:
         """Return the searches for the same and what changed since each, the latest first."""
         rows = self._read(lambda store: store.searches(asked)) or []
-        return _of_this_model(rows, now, path)
+        return of_this_model(rows, now, path)
 
     def _read(self, ask: Callable[[Store], T]) -> T | None:
         """Return what the store knows; one that cannot be read any more knows nothing: None."""
@@ -203,7 +204,7 @@ def remembering(question: Question, observe: Observer) -> Iterator[Memory]:
     Raises:
         UsageError: it was named and cannot be used, or is a newer autotune's.
     """
-    with closing(Memory(_store_of(question.keeping, observe), observe)) as memory:
+    with closing(Memory(store_of(question.keeping, observe), observe)) as memory:
         memory.look_up(question)
         yield memory
 
@@ -217,7 +218,7 @@ def recording(
     Raises:
         UsageError: it was named and cannot be used, or is a newer autotune's.
     """
-    with closing(Memory(_store_of(keeping, observe), observe)) as memory:
+    with closing(Memory(store_of(keeping, observe), observe)) as memory:
         memory.begin(command, asked, os.path.abspath(model.path), premises_of(model, True))
         yield memory
 
@@ -236,7 +237,12 @@ def open_store(path: Path, observe: Observer) -> Store:
     return store
 
 
-def _store_of(keeping: Keeping, observe: Observer) -> Store | None:
+def store_of(keeping: Keeping, observe: Observer) -> Store | None:
+    """Open the store that is named, or that of this user; None: that one cannot be used.
+
+    Raises:
+        UsageError: it was named and cannot be used, or is a newer autotune's.
+    """
     path = keeping.store or default_path()
     try:
         return open_store(path, observe)
@@ -248,7 +254,7 @@ def _store_of(keeping: Keeping, observe: Observer) -> Store | None:
         return None
 
 
-def _of_this_model(
+def of_this_model(
     rows: list[tuple[int, SearchRow]], now: Premises, path: str
 ) -> list[tuple[int, SearchRow, list[str]]]:
     """Return the searches of this model, wherever it lay, and what changed since each."""

@@ -65,7 +65,7 @@ def premises_of(model: ModelSpec, on_gpu: bool) -> Premises:
         model_sha256=model_file.sha256(Path(model.path)),
         files={},
         machine=this_machine(with_gpus=on_gpu),
-        versions=_versions(model),
+        versions=versions_of(model.is_named_onnx),
     )
 
 
@@ -191,9 +191,14 @@ def _digest_of_array(value: Any) -> str:
     raise NotImplementedError(f"{type(value).__name__} is no part of a question")
 
 
-def _versions(model: ModelSpec) -> dict[str, str]:
+def versions_of(named_onnx: bool) -> dict[str, str]:
+    """Return the versions of autotune, Python and what executes such a model, by name.
+
+    Args:
+        named_onnx: whether the model's name says that it is ONNX Runtime's.
+    """
     found = {"Python": platform.python_version()}
-    executes = _ONNX_PACKAGES if model.is_named_onnx else (*_ONNX_PACKAGES, "torch")
+    executes = _ONNX_PACKAGES if named_onnx else (*_ONNX_PACKAGES, "torch")
     for package in ("autotune", "numpy", *executes):
         try:
             found[package] = version(package)

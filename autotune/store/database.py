@@ -148,6 +148,16 @@ class Store:
             ).fetchone()
         return None if row is None else bytes(row[0])
 
+    def records(self, search: int, after: int = 0) -> list[tuple[int, RecordRow]]:
+        """Return what a search kept since its record of a number, with theirs, in order."""
+        with self._refusals():
+            rows = self._connection.execute(
+                "SELECT id, kind, digest, turn, asked, outcome FROM records "
+                "WHERE search = ? AND id > ? ORDER BY id",
+                (search, after),
+            ).fetchall()
+        return [(row[0], RecordRow(*row[1:])) for row in rows]
+
     def has(self, search: int, row: SearchRow) -> bool:
         """Whether the search of this number is that one."""
         with self._refusals():

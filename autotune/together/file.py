@@ -1,7 +1,6 @@
 """together.autotune.json: read and written whole. Reading it executes nothing."""
 
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
@@ -9,6 +8,7 @@ from autotune import config_file
 from autotune.bounded_file import read_bytes
 from autotune.contradictions import at_odds
 from autotune.errors import ConfigFileError, UsageError
+from autotune.file_head import MOST_HELD_BYTES, is_of_format
 from autotune.tabular import printable
 from autotune.together.records import TogetherFile
 from autotune.whole_file import write_whole
@@ -16,19 +16,9 @@ from autotune.whole_file import write_whole
 FORMAT = "autotune-together"
 
 
-def json_schema() -> dict[str, Any]:
-    """Return the JSON Schema (draft 2020-12)."""
-    schema = msgspec.json.schema(TogetherFile)
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
-
-
 def is_together(path: Path) -> bool:
-    """Whether a file that can be read says that it is one for several models."""
-    try:
-        data = read_bytes(path, config_file.MOST_BYTES)
-        return bool(config_file.head_of(data, path).format == FORMAT)
-    except (OSError, ConfigFileError):
-        return False
+    """Whether a file says that it is one for several models; False where it cannot be read."""
+    return is_of_format(path, FORMAT)
 
 
 def read(path: Path) -> TogetherFile:
@@ -39,7 +29,7 @@ def read(path: Path) -> TogetherFile:
             wrong type or at odds with another; the field is named.
     """
     try:
-        found = msgspec.json.decode(read_bytes(path, config_file.MOST_BYTES), type=TogetherFile)
+        found = msgspec.json.decode(read_bytes(path, MOST_HELD_BYTES), type=TogetherFile)
     except OSError as error:
         raise ConfigFileError(f"{path}: cannot be read: {error.strerror}") from None
     except msgspec.ValidationError as error:
@@ -62,7 +52,7 @@ def read(path: Path) -> TogetherFile:
 
 def check_writable(path: Path) -> None:
     """As `config_file.check_writable`, for a file for several models."""
-    config_file.check_writable(path, FORMAT)
+    config_file.check_place(path, FORMAT, "file for several models")
 
 
 def write(path: Path, found: TogetherFile) -> None:

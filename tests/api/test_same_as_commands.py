@@ -12,7 +12,7 @@ from autotune.cli.app import app
 from autotune.present.in_python import ARGUMENTS
 
 COMMANDS: dict[str, Any] = getattr(get_command(app), "commands", {})
-CALLED = {"show": "load"}
+CALLED = {"show": "load", "fleet": "fleet_search"}
 """Commands whose function has another name: what `load` returns is printed."""
 INSTEAD = {
     ("show", "trials"): "Tuned.trials",
@@ -23,6 +23,10 @@ INSTEAD = {
     ("verify", "json"): "VerifyResult.to_json",
     ("check", "json"): "CheckResult.to_json",
     ("watch", "json"): "WatchResult.to_json",
+    ("fleet", "action"): "fleet_search",
+    ("fleet", "kubernetes"): "fleet_manifest",
+    ("fleet", "machine_type"): "fleet_manifest",
+    ("fleet", "json"): "FleetResult.to_json",
     ("plan", "json"): "PlanResult.to_json",
     ("plan", "output"): "PlanResult.save",
     **{
@@ -47,6 +51,7 @@ INSTEAD = {
 """Options that say what to do with a result: what does it here."""
 ARGUMENT = {
     ("search", "load"): "loads_rps",
+    ("fleet", "load"): "loads_rps",
     ("show", "file"): "path",
     ("ls", "folders"): "folders",
 }
@@ -71,7 +76,7 @@ def test_every_command_is_a_function_with_an_example(command: str) -> None:
     assert text is not None
     for name in inspect.signature(function).parameters:
         assert f"\n    {name}: " in text, name
-    assert command in ("schema", "show") or f"autotune.{command}(" in text
+    assert command in ("schema", "show") or f"autotune.{CALLED.get(command, command)}(" in text
 
 
 @pytest.mark.parametrize(("command", "option"), options())

@@ -52,7 +52,7 @@ def test_show_and_report_take_the_file_and_its_members(
 )
 def test_what_is_for_one_model_asks_for_one(words: tuple[str, ...], capsys: Capture) -> None:
     assert run([*words, str(GOLDEN)]) == 2
-    assert f"{GOLDEN}#MODEL" in capsys.readouterr().err
+    assert f"{GOLDEN}#NAME" in capsys.readouterr().err
 
 
 def test_in_python_it_prints_tells_and_saves(tmp_path: Path) -> None:

@@ -2,14 +2,12 @@
 
 from pathlib import Path
 
-import msgspec
 import pytest
 
 from autotune import config_file
 from autotune.config_file import to_json
 from autotune.errors import ConfigFileError, UsageError
 from autotune.together import file
-from autotune.together.records import TogetherFile
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "v1.together.json"
 GIVEN = GOLDEN.read_text()
@@ -70,10 +68,3 @@ def test_a_file_of_another_kind_is_left_alone(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="exists and is not"):
         file.check_writable(path)
     file.check_writable(GOLDEN)
-
-
-def test_the_schema_describes_the_file() -> None:
-    import jsonschema
-
-    jsonschema.validate(msgspec.json.decode(GIVEN), file.json_schema())
-    assert isinstance(msgspec.json.decode(GIVEN, type=TogetherFile), TogetherFile)

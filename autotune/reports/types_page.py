@@ -1,0 +1,49 @@
+"""A fleet's search as one self-contained HTML page: a table, and a section a machine type."""
+
+from base64 import b64encode
+from pathlib import Path
+from string import Template
+
+from autotune.fleet_file import FleetFile, MachineResult
+from autotune.present.answer import answer_page
+from autotune.present.document import as_html
+from autotune.present.machine_types import types_page
+from autotune.reports.chart import Chart
+from autotune.reports.charts import charts
+from autotune.reports.markup import escaped
+from autotune.reports.picture import svg
+
+HERE = Path(__file__).parent
+PICTURES = ("latency", "policy")
+"""Of each machine type; the report of `FILE#TYPE` has them all."""
+
+
+def fleet_report(fleet: FleetFile) -> str:
+    """Return the whole page."""
+    return Template((HERE / "types_page.html").read_text()).substitute(
+        title=escaped(f"{fleet.model}: autotune fleet"),
+        style=(HERE / "page.css").read_text(),
+        model=escaped(fleet.model),
+        sentence=escaped(fleet.summary),
+        table=as_html(types_page(fleet)),
+        sections="\n".join(map(_section, fleet.machines)),
+    )
+
+
+def _section(machine: MachineResult) -> str:
+    head = f"<section><h2>{escaped(machine.type)}</h2>"
+    tuned = machine.tuned
+    if tuned is None:
+        return f"{head}<p>Missing: {escaped(machine.reason or '')}.</p></section>"
+    figures = "".join(_figure(chart) for chart in charts(tuned) if chart.name in PICTURES)
+    table = as_html(answer_page(tuned, with_intervals=True))
+    return f'{head}<div class="wide">{table}</div>{figures}</section>'
+
+
+def _figure(chart: Chart) -> str:
+    """Return a picture as an image: drawings side by side would share their names."""
+    data = b64encode(svg(chart).encode()).decode()
+    return (
+        f'<figure><img alt="{escaped(chart.title)}" src="data:image/svg+xml;base64,{data}">'
+        f"<figcaption>{escaped(chart.reading)}</figcaption></figure>"
+    )
