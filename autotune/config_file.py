@@ -15,6 +15,7 @@ Format history:
     7   what others can learn from the search, what it learnt from others, and which strategy it was
     8   what `autotune plan` reckons with: how long executions take, what the machine draws, what
         can be traded between latency, energy and cores
+    9   the server through which was measured, and how far the engine's answer was from it
 
 Older versions are read (`autotune/upgrade.py`): what they did not record is null.
 """
@@ -45,11 +46,12 @@ from autotune.search_info import SearchInfo
 from autotune.service import Power, ServiceModel, TradeOff
 from autotune.spec import PositiveMs, PositiveRps, Record, ServingConfig, Slo
 from autotune.tabular import printable
+from autotune.target_info import TargetInfo
 from autotune.upgrade import upgrade
 from autotune.whole_file import write_whole
 
-SCHEMA_VERSION = 8
-SCHEMA_PATH = Path(__file__).parent / "schema" / "autotune-v8.schema.json"
+SCHEMA_VERSION = 9
+SCHEMA_PATH = Path(__file__).parent / "schema" / "autotune-v9.schema.json"
 MOST_BYTES = 64_000_000
 """Of a tuned file: some ten thousand trials, ten times as many as a search of a day makes."""
 
@@ -151,7 +153,7 @@ class TunedFile(Record, frozen=True):
     """The whole file."""
 
     format: Literal["autotune"]
-    schema_version: Literal[8]
+    schema_version: Literal[9]
     status: Status
     summary: str
     """What to deploy and what it gains, in a sentence or two."""
@@ -188,6 +190,9 @@ class TunedFile(Record, frozen=True):
     power: Power | None
     trade_offs: list[TradeOff]
     """By load, then latency; empty before version 8."""
+    target: TargetInfo | None
+    """The server through which everything was measured; None: the engine itself, as before
+    version 9."""
 
     def entry_for(self, load_rps: float) -> PolicyEntry | None:
         """Return the lowest entry that reaches the load; None: it is above all."""

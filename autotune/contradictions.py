@@ -27,6 +27,7 @@ def at_odds(tuned: "TunedFile") -> str | None:
         None if tuned.service is None else _service_at_odds(tuned.service, tuned),
         None if tuned.lattice is None else _lattice_at_odds(tuned.lattice, len(loads_rps)),
         _energy_at_odds(tuned),
+        _target_at_odds(tuned, loads_rps),
     )
     return next((problem for problem in problems if problem is not None), None)
 
@@ -109,6 +110,12 @@ def _energy_at_odds(tuned: "TunedFile") -> str | None:
         numbers = (one.latency_ms, one.joules_per_request, one.core_s_per_request)
         if not all(LEAST_MS <= number < MOST_MS for number in numbers):
             return "a number in `trade_offs` is none that there can be"
+    return None
+
+
+def _target_at_odds(tuned: "TunedFile", loads_rps: list[float]) -> str | None:
+    if tuned.target is not None and [one.load_rps for one in tuned.target.loads] != loads_rps:
+        return "`target` has not one load for each of the policy"
     return None
 
 

@@ -214,3 +214,5 @@ class ModelInfo(Record, frozen=True, tag="model_info"):
     """Files that belong to the model beside the one named."""
     traits: ModelTraits = ModelTraits()
     """What it is like, as far as that was found out."""
+    sample_kinds: tuple[int, ...] = ()
+    """Of each sample input the kind of request that it is, by its number."""

@@ -9,6 +9,7 @@ from autotune.patterns import Pattern, parse_description
 from autotune.records import OWN_EXAMPLE, InputInfo
 from autotune.runtime_environment import is_torch
 from autotune.stale import stale_because
+from autotune.target_info import ANY_SERVER, TargetInfo
 
 _NUMPY = {"float": "float32", "double": "float64"}
 """Of the types that ONNX calls otherwise."""
@@ -87,6 +88,25 @@ def entry_to_check(tuned: TunedFile) -> PolicyEntry:
 def _latency_ms(entry: PolicyEntry) -> float:
     value = entry.measured.objective.value_ms if entry.measured is not None else None
     return entry.predicted_ms if value is None else value
+
+
+def demand_engine(tuned: TunedFile, file: str) -> None:
+    """Refuse a promise that a server gave: the engine by itself says nothing of it.
+
+    Raises:
+        UsageError: the file was measured through a server.
+    """
+    target = tuned.target
+    if target is not None:
+        at = "" if target.url is None else f" --url {target.url}"
+        raise UsageError(
+            f"{file}: was measured through {target.describe()}, and check measures the engine by "
+            f"itself: drive the server with `autotune verify {file} --server {_named(target)}{at}`"
+        )
+
+
+def _named(target: TargetInfo) -> str:
+    return "NAME" if target.server == ANY_SERVER else target.server
 
 
 def uncheckable_because(tuned: TunedFile, file: str, model: Path) -> list[str]:

@@ -11,6 +11,9 @@ point is next, `trial` measures it in a process of its own with the `engine` tha
 `stats` turns logs into numbers, `learn` takes what others found. `stages` holds the steps.
 """
 
+from contextlib import AbstractContextManager
+from typing import Protocol
+
 from autotune import config_file
 from autotune.config_file import TunedFile
 from autotune.search_info import StopReason
@@ -41,9 +44,23 @@ from autotune.stages.single import inspect, measure_alone, measure_rounds
 from autotune.stages.survey import survey
 from autotune.stages.weigh import weigh
 from autotune.trial.bench import Bench
+from autotune.trial.measures import Measures
 
 
-def search(question: Question, observe: Observer = lambda event: None) -> TunedFile:
+class Opens(Protocol):
+    """Opens what measures for a search."""
+
+    def __call__(self, question: Question, observe: Observer) -> AbstractContextManager[Measures]:
+        """Return it, as a context."""
+
+
+def _open_bench(question: Question, observe: Observer) -> Bench:
+    return Bench(question.model, question.allowed)
+
+
+def search(
+    question: Question, observe: Observer = lambda event: None, opens: Opens = _open_bench
+) -> TunedFile:
     """Find the best configuration for each load, write the file if one is named, and return it.
 
     What is measured is kept in the store: a search that was ended goes on where it stopped, and
@@ -63,16 +80,18 @@ def search(question: Question, observe: Observer = lambda event: None) -> TunedF
         if memory.answer is not None:
             tuned = as_asked(memory.answer, question)
         else:
-            tuned = _measured(question, memory, observe)
+            tuned = _measured(question, memory, observe, opens)
             memory.keep_answer(tuned)
     if question.output is not None:
         config_file.write(question.output, tuned)
     return tuned
 
 
-def _measured(question: Question, memory: Memory, observe: Observer) -> TunedFile:
-    with Bench(question.model, question.allowed) as measuring:
+def _measured(question: Question, memory: Memory, observe: Observer, opens: Opens) -> TunedFile:
+    with opens(question, observe) as measuring:
         bench, past = KeptBench(measuring, memory), recollect(question, memory, observe)
+        if question.engine is not None and (search := memory.search_of(question.of_engine)):
+            bench.presume(search)  # the profile of its model
         deadline = Deadline(question.budget_s or DEFAULT_BUDGET_S, bench.now_s)
         journal = Journal(question.slo, deadline)
         context = Context(question, bench, journal, deadline, observe, past)

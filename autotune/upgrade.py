@@ -33,6 +33,8 @@ def upgrade(head: dict[str, Any], version: int) -> dict[str, Any]:
         head = _from_version_6(head)
     if version < 8:
         head = {**head, "schema_version": 8, "service": None, "power": None, "trade_offs": []}
+    if version < 9:
+        head = {**head, "schema_version": 9, "target": None}
     return head
 
 

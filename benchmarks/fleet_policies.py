@@ -37,7 +37,7 @@ from autotune.planning.records import ForecastError
 from autotune.planning.scaling import Played, play_all
 from autotune.spec import Slo
 
-GOLDEN = Path(__file__).parents[1] / "tests" / "golden" / "v8.autotune.json"
+GOLDEN = Path(__file__).parents[1] / "tests" / "golden" / "v9.autotune.json"
 """Stands for the tuned files; scaling does not read it."""
 SLO = Slo(latency_ms=50.0)
 BIN_S = 0.5

@@ -27,7 +27,7 @@ from autotune.spec import ServingConfig, Slo
 
 DAY_S = 86_400.0
 PARTS = 200
-GOLDEN = Path(__file__).parents[1] / "tests" / "golden" / "v8.autotune.json"
+GOLDEN = Path(__file__).parents[1] / "tests" / "golden" / "v9.autotune.json"
 CONFIGS = [ServingConfig()] + [
     ServingConfig(
         replicas=replicas,

@@ -10,7 +10,7 @@ from autotune.planning.prices import MachinePrice
 from autotune.spec import Slo
 
 SLO = Slo(latency_ms=50.0)
-FILE = read(Path(__file__).parent / "golden" / "v8.autotune.json")
+FILE = read(Path(__file__).parent / "golden" / "v9.autotune.json")
 """Stands for tuned files; scaling does not read it."""
 
 

@@ -11,11 +11,35 @@ from autotune.probes.machine import this_machine
 from autotune.spec import ModelSpec, ServingConfig, Slo
 from autotune.stages.gate_rounds import GateQuestion
 from autotune.stages.reference import cost_windows, reference_of
+from autotune.target_info import ANY_SERVER, TargetInfo, TargetLoad
 from autotune.trial.bench import Bench
 
-GOLDEN = Path(__file__).parent / "golden" / "v8.autotune.json"
+GOLDEN = Path(__file__).parent / "golden" / "v9.autotune.json"
 TUNED = config_file.read(GOLDEN)
 (ENTRY,) = (one for one in TUNED.policy if one.load_rps == 160)
+
+
+def through_server(tuned: TunedFile = TUNED, url: str | None = None) -> TunedFile:
+    """The same file as if it had been measured through a server, 1.5 x as slow as the engine."""
+    loads = []
+    for entry in tuned.policy:
+        assert entry.measured is not None
+        own = entry.measured.objective
+        assert own.value_ms is not None
+        engine = replace(own, value_ms=own.value_ms / 1.5)
+        loads.append(
+            TargetLoad(
+                load_rps=entry.load_rps, config=entry.config, engine=engine, server=own, best=own
+            )
+        )
+    info = TargetInfo(
+        server="litserve" if url is None else ANY_SERVER,
+        version="0.2.19" if url is None else None,
+        url=url,
+        not_carried=["replicas_as: each is a process"],
+        loads=loads,
+    )
+    return replace(tuned, target=info, lesson=None, service=None, repeat=None)
 
 
 def question(

@@ -11,11 +11,12 @@ import jsonschema
 import msgspec
 import pytest
 from drawn import DRAWN
+from promised import through_server
 
 from autotune import config_file
 from autotune.errors import ConfigFileError, UsageError
 
-GOLDEN = Path(__file__).parent / "golden" / "v8.autotune.json"
+GOLDEN = Path(__file__).parent / "golden" / "v9.autotune.json"
 
 
 def golden() -> dict[str, Any]:
@@ -34,7 +35,7 @@ def test_a_file_of_version_1_is_read_with_what_it_did_not_record_unknown() -> No
     assert low.measured.issue_lateness_ms is None
     assert low.measured.joules_per_request is None
     assert low.measured.disturbed == []
-    assert json.loads(config_file.to_json(old))["schema_version"] == 8
+    assert json.loads(config_file.to_json(old))["schema_version"] == 9
 
 
 def test_a_file_of_version_2_is_read_with_what_it_did_not_record_unknown() -> None:
@@ -123,6 +124,29 @@ def test_a_file_of_version_7_has_nothing_to_plan_with() -> None:
     assert read.policy == config_file.read(GOLDEN).policy
 
 
+def test_a_file_of_version_8_was_measured_in_the_engine_itself() -> None:
+    read = config_file.read(GOLDEN.with_name("v8.autotune.json"))
+    assert read.target is None
+    assert read == config_file.read(GOLDEN)
+
+
+def test_a_file_of_a_server_reads_and_writes_unchanged(tmp_path: Path) -> None:
+    path = tmp_path / "served.autotune.json"
+    served = through_server()
+    config_file.write(path, served)
+    assert config_file.read(path) == served
+    jsonschema.validate(json.loads(path.read_text()), config_file.json_schema())
+
+
+def test_a_server_that_was_measured_at_other_loads_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "broken.json"
+    file = json.loads(config_file.to_json(through_server()))
+    del file["target"]["loads"][0]
+    path.write_text(json.dumps(file))
+    with pytest.raises(ConfigFileError, match="`target` has not one load for each of the policy"):
+        config_file.read(path)
+
+
 @pytest.mark.parametrize(
     ("break_it", "message"),
     [
@@ -182,7 +206,7 @@ def test_the_published_schema_is_that_of_the_code() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"schema_version": 9}, "schema version 9"),
+        ({"schema_version": 10}, "schema version 10"),
         ({"schema_version": "6"}, "schema version '6'"),
         ({"schema_version": True}, "schema version True"),
         ({"format": "other"}, "is not a tuned file"),

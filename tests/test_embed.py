@@ -14,7 +14,7 @@ from autotune.models import live_replicas
 from autotune.probes.machine import this_machine
 from autotune.spec import ServingConfig
 
-GOLDEN = Path(__file__).parent / "golden" / "v8.autotune.json"
+GOLDEN = Path(__file__).parent / "golden" / "v9.autotune.json"
 
 # The golden file was made on another machine for another model, and says so.
 pytestmark = pytest.mark.filterwarnings("ignore::autotune.embed.StaleWarning")

@@ -117,7 +117,7 @@ def test_a_type_is_taken_by_its_name(tmp_path: Path) -> None:
         with pytest.raises(UsageError, match=complaint):
             fleet_file.tuned_for(fleet, machine, path, "type")
     with pytest.raises(
-        ConfigFileError, match=r"holds several tuned files: name one, like .*#a"
+        ConfigFileError, match=r"holds several tuned files: name one, like .*#a\.la"
     ):
         config_file.read(path)
 

@@ -11,7 +11,7 @@ import no_network
 import pytest
 
 ROOT = Path(__file__).parents[1]
-GOLDEN = ROOT / "tests" / "golden" / "v8.autotune.json"
+GOLDEN = ROOT / "tests" / "golden" / "v9.autotune.json"
 NO_INTERFACES = ("unshare", "--net", "--map-root-user")
 
 

@@ -27,7 +27,7 @@ def test_importing_loads_next_to_nothing() -> None:
 def test_loading_a_file_needs_msgspec_alone() -> None:
     script = (
         "import autotune\n"
-        "tuned = autotune.load('tests/golden/v8.autotune.json', stale='ignore')\n"
+        "tuned = autotune.load('tests/golden/v9.autotune.json', stale='ignore')\n"
         "sys.stdout = open('/dev/null', 'w'); print(tuned, repr(tuned), tuned._repr_html_())\n"
         "sys.stdout = sys.__stdout__"
     )

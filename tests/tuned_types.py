@@ -11,7 +11,7 @@ from autotune.config_file import PolicyEntry, TunedFile
 from autotune.service import ConfigTimes, ServiceModel
 from autotune.spec import ServingConfig, Slo
 
-GOLDEN = Path(__file__).parent / "golden" / "v8.autotune.json"
+GOLDEN = Path(__file__).parent / "golden" / "v9.autotune.json"
 BATCH_S = {1: 0.008, 2: 0.010, 4: 0.014, 8: 0.022}
 """Of one execution at speed 1: one replica answers 125 requests/s alone, 364 in batches of 8."""
 SMALL = ServingConfig(replicas=1, intra_op_threads=1, spinning=False)

@@ -307,6 +307,17 @@ def strategy(value: object) -> str:
     return plugins.check(value)
 
 
+def text(value: object, name: str) -> str:
+    """Return a text.
+
+    Raises:
+        UsageError: it is none.
+    """
+    if not isinstance(value, str):
+        raise UsageError(f"{name}={value!r} is no text")
+    return value
+
+
 def whether(value: object, name: str) -> bool:
     """Return True or False.
 

@@ -14,7 +14,13 @@ from autotune.embed import Tuned
 from autotune.errors import UsageError
 from autotune.present.document import Document
 from autotune.present.in_python import page_in_python, speaks_python
-from autotune.promise import entry_at, entry_to_check, loading_of, uncheckable_because
+from autotune.promise import (
+    demand_engine,
+    entry_at,
+    entry_to_check,
+    loading_of,
+    uncheckable_because,
+)
 from autotune.stages.gate import GateAnswer, GateReport
 from autotune.stages.gate_rounds import GateQuestion
 from autotune.stages.plan import plan_gate
@@ -131,6 +137,7 @@ def check(
     if stale not in ("error", "warn"):
         raise UsageError(f"stale={stale!r} is neither 'error' nor 'warn'")
     tuned, name = asked.tuned_file(file)
+    demand_engine(tuned, name)
     entry = entry_to_check(tuned)
     if load_rps is not None:
         asked_rps = asked.load(load_rps, "load_rps")

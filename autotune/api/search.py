@@ -1,13 +1,13 @@
-"""`autotune.search`: arguments -> Question -> tune.search -> Tuned."""
+"""`autotune.search`: arguments -> Question -> search, perhaps through a server -> Tuned."""
 
 from collections.abc import Mapping, Sequence
 
-from autotune import tune
 from autotune.api import asked, start
 from autotune.api.asked import Input, Loads, PathLike, Progress, Shapes, Trace
 from autotune.api.dry_run import stop_if_dry
 from autotune.embed import Tuned
 from autotune.present.in_python import speaks_python
+from autotune.servers import through
 from autotune.spec import Objective
 from autotune.stages.plan import plan_search
 from autotune.stages.question import Question
@@ -22,6 +22,10 @@ def search(
     loads_rps: Loads | None = None,
     arrivals: str | None = None,
     trace: Trace | None = None,
+    target: str | None = None,
+    python: PathLike | None = None,
+    url: str | None = None,
+    apply: str | None = None,
     objective: Objective = "latency",
     safe: float | None = None,
     incumbent: PathLike | Tuned | None = None,
@@ -69,6 +73,14 @@ def search(
             silent).
         trace: recorded arrivals instead: seconds, ascending, or a CSV file with them in its first
             column; with loads, scaled to each.
+        target: a server to search through, as named for `export`: each configuration is started
+            there and driven over the wire; None: the engine itself. There are two searches then,
+            with the budget each: the engine's own, and one that starts from its answer.
+        python: the interpreter that has the server installed; None: this one.
+        url: where requests are posted to a server that runs already on this machine, which `apply`
+            reconfigures.
+        apply: a command that gives the server at `url` the configuration in its environment,
+            `AUTOTUNE_REPLICAS` and so on, and as JSON in the file `AUTOTUNE_CONFIG`.
         objective: what to find: "latency" (lowest at each load), "capacity" (the highest load
             within the SLO), "cpu", "cores" or "energy" (least within the SLO).
         safe: try only what is predicted to miss the SLO with less than this chance, like 0.05.
@@ -117,32 +129,29 @@ def search(
         UsageError: an argument cannot be used, or does not fit the model.
         ModelError: there is no such model, or it cannot be run.
         MeasureError: nothing could be measured.
+        ServerError: the server does not start with any configuration.
         KeyboardInterrupt: interrupted (Ctrl-C, or a notebook's stop button) before there was any
             answer. A later interrupt ends the search early, and the best so far is returned.
             Python interrupts its main thread alone; in another, `budget_s` ends the search.
     """
-    asked_slo = asked.slo(slo_ms, percentile)
     loading = asked.loading(dtypes, trust_pickle, channels_last)
-    traffics, pattern = asked.traffics(asked.loads(loads_rps, "loads_rps"), trace, arrivals)
+    traffic = start.traffic(loads_rps, trace, arrivals)
     allowed = asked.allowed(device, providers, forms)
     with (
         asked.model(model, shapes, input, requests, seed, loading) as spec,
         asked.watching(progress) as observe,
     ):
         question = Question(
-            model=spec,
-            name=asked.path(model, "model"),
-            slo=asked_slo,
-            traffics=traffics,
-            pattern=pattern,
+            **start.named(spec, model),
+            slo=asked.slo(slo_ms, percentile),
+            **traffic,
             **start.aims(objective, strategy, idle_watts, core_watts),
+            target=start.target(target, python, (url, apply), spec, allowed),
             **start.beside(incumbent, safe, allowed.device),
             **start.limits(budget_s, trials),
             allowed=allowed,
-            seed=spec.seed,
-            keeping=asked.keeping(store, fresh, allow_shared),
-            learning=start.learning(learn_from, blank),
+            **start.memory(asked.keeping(store, fresh, allow_shared), learn_from, blank),
             output=asked.or_none(asked.file, output, "output"),
         )
         stop_if_dry(lambda: plan_search(question, observe))
-        return Tuned(tune.search(question, observe), path=question.output)
+        return Tuned(through.search(question, observe), path=question.output)

@@ -1,18 +1,36 @@
 """What a search starts from, as a caller in Python gives it."""
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 from autotune.api import asked
+from autotune.api.asked import Loads, PathLike, Trace
 from autotune.embed import Tuned
 from autotune.given import check_trials, make_objective
-from autotune.spec import Provider
-from autotune.stages.question import Learning, Watts
+from autotune.servers.target import find_target
+from autotune.spec import Allowed, ModelSpec, Provider
+from autotune.stages.question import Keeping, Target, Watts
 from autotune.stages.starting import make_incumbent, make_learning, risk_beside
 
 
-def learning(sources: object, blank: object) -> Learning:
-    """Return what a search learns from.
+def named(model: ModelSpec, name: PathLike) -> dict[str, Any]:
+    """Return the model with its name and the seed of its requests, as a question has them."""
+    return {"model": model, "name": asked.path(name, "model"), "seed": model.seed}
+
+
+def traffic(loads_rps: Loads | None, trace: Trace | None, arrivals: str | None) -> dict[str, Any]:
+    """Return the loads and how requests arrive, as a question has them.
+
+    Raises:
+        UsageError: no loads, no arrivals, or contradicting ones.
+    """
+    traffics, pattern = asked.traffics(asked.loads(loads_rps, "loads_rps"), trace, arrivals)
+    return {"traffics": traffics, "pattern": pattern}
+
+
+def memory(keeping: Keeping, sources: object, blank: object) -> dict[str, Any]:
+    """Return where a search is kept and what it learns from, as a question has them.
 
     Raises:
         UsageError: no path or list of paths, no such file, or something else than True or False.
@@ -21,7 +39,7 @@ def learning(sources: object, blank: object) -> Learning:
         sources if isinstance(sources, Iterable) and not isinstance(sources, str) else [sources]
     )
     paths = [asked.file(one, "learn_from") for one in listed]
-    return make_learning(paths, asked.whether(blank, "blank"))
+    return {"keeping": keeping, "learning": make_learning(paths, asked.whether(blank, "blank"))}
 
 
 def aims(objective: str, strategy: str, idle_watts: object, core_watts: object) -> dict[str, Any]:
@@ -38,6 +56,30 @@ def aims(objective: str, strategy: str, idle_watts: object, core_watts: object) 
             core=asked.or_none(asked.watts, core_watts, "core_watts"),
         ),
     }
+
+
+def target(
+    server: object, python: Any, at: tuple[object, object], model: ModelSpec, allowed: Allowed
+) -> Target | None:
+    """Return the server to search through; None: the engine itself.
+
+    Args:
+        server: its name.
+        python: the interpreter that has it.
+        at: where one runs already, and the command that reconfigures it.
+        model: what it is to serve.
+        allowed: what may be tried.
+
+    Raises:
+        UsageError: no texts, or as `find_target`.
+        ServerError: there is no such interpreter.
+    """
+    name, url, command = (
+        None if one is None else asked.text(one, argument)
+        for one, argument in zip((server, *at), ("target", "url", "apply"), strict=True)
+    )
+    here = None if python is None else Path(asked.path(python, "python"))
+    return find_target(name, here, url, command, model, allowed)
 
 
 def limits(budget_s: object, trials: object) -> dict[str, Any]:

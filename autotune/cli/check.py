@@ -97,7 +97,7 @@ def check(
     from msgspec import structs
 
     from autotune import config_file
-    from autotune.promise import entry_to_check, uncheckable_because
+    from autotune.promise import demand_engine, entry_to_check, uncheckable_because
     from autotune.stages.gate_rounds import GateQuestion
     from autotune.stages.question import Keeping
 
@@ -110,6 +110,7 @@ def check(
     if junit is not None and junit.is_dir():
         raise UsageError(f"--junit {junit}: is a directory; name a file in it")
     tuned = config_file.read(file)
+    demand_engine(tuned, str(file))
     seed = tuned.search.seed if seed is None else seed
     budget_s = parse_duration_s(budget, "--budget")
     check_day(budget_s, f"--budget {budget!r}")

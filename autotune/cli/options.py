@@ -8,7 +8,7 @@ import typer
 from autotune.cli import completions
 
 OBJECTIVE, TRAFFIC, REQUESTS, OUTPUT = "Objective", "Traffic", "Requests", "Output"
-RUNTIME, MEASUREMENTS = "Runtime", "Measurements"
+RUNTIME, MEASUREMENTS, TARGET = "Runtime", "Measurements", "Server"
 """Groups of options in help."""
 
 FileArgument = Annotated[

@@ -1,4 +1,4 @@
-"""`autotune search`: flags -> Question -> tune.search -> table."""
+"""`autotune search`: flags -> Question -> search, perhaps through a server -> table."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -19,6 +19,7 @@ from autotune.cli.options import (
     MEASUREMENTS,
     OBJECTIVE,
     OUTPUT,
+    TARGET,
     TRAFFIC,
     AllowSharedOption,
     ArrivalsOption,
@@ -75,6 +76,42 @@ def search(
     ] = None,
     arrivals: ArrivalsOption = None,
     trace: TraceOption = None,
+    target: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SERVER",
+            help="Search through this server, as named for `export`: each configuration is started "
+            "there and driven over the wire. [default: the engine itself]",
+            autocompletion=completions.servers,
+            rich_help_panel=TARGET,
+        ),
+    ] = None,
+    python: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Python that has the server installed. [default: this one]",
+            rich_help_panel=TARGET,
+        ),
+    ] = None,
+    url: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            help="Search through a server that runs already on this machine: where requests are "
+            "posted. Needs --apply.",
+            rich_help_panel=TARGET,
+        ),
+    ] = None,
+    apply: Annotated[
+        str | None,
+        typer.Option(
+            metavar="COMMAND",
+            help="Gives the server at --url the configuration that stands in AUTOTUNE_REPLICAS "
+            "and so on, and as JSON in the file AUTOTUNE_CONFIG.",
+            rich_help_panel=TARGET,
+        ),
+    ] = None,
     objective: Annotated[
         str,
         typer.Option(
@@ -191,11 +228,15 @@ def search(
 
     Several models, or a TOML file of services, are searched together: one answer for all, each
     within its SLO under the load of the others.
+
+    Through a server (--target) there are two searches, with the budget each: the engine's own, and
+    one that starts from its answer.
     """
     if are_several(model):
         return search_several(model, _given(context), verbosity_of(verbose, quiet))
     if slo is None:
         raise UsageError("search needs --slo, as in autotune search model.onnx --slo 50ms")
+    from autotune.servers.target import find_target
     from autotune.stages.question import Keeping, Question, Watts
     from autotune.stages.starting import make_incumbent, make_learning, risk_beside
     from autotune.strategy import plugins
@@ -206,6 +247,7 @@ def search(
     loading = Loading(trust_pickle=trust_pickle, channels_last=channels_last)
     spec = parse_model(model[0], shape, input, requests, seed, loading)
     allowed = parse_allowed(device, providers, forms)
+    through = find_target(target, python, url, apply, spec, allowed)
     serving = make_incumbent(incumbent, allowed.device)
     question = Question(
         model=spec,
@@ -227,6 +269,7 @@ def search(
             idle=None if idle_watts is None else parse_watts(idle_watts, "--idle-watts"),
             core=None if core_watts is None else parse_watts(core_watts, "--core-watts"),
         ),
+        target=through,
         output=output or Path(f"{Path(spec.path).stem}.autotune.json"),
     )
     if dry_run:
@@ -248,13 +291,14 @@ def _given(context: typer.Context) -> dict[str, object]:
 
 
 def _run(question: "Question", verbosity: int, json: bool) -> int:
-    from autotune import config_file, tune
+    from autotune import config_file
     from autotune.cli.foreign import clean
     from autotune.cli.live import watch
+    from autotune.servers import through
 
     try:
         with watch(verbosity) as observe:
-            tuned = tune.search(question, observe)
+            tuned = through.search(question, observe)
     except KeyboardInterrupt:
         typer.echo("interrupted before there was an answer; nothing was written", err=True)
         return ExitCode.INTERRUPTED

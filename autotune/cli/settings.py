@@ -27,9 +27,10 @@ ON_THE_COMMAND_LINE_ONLY = ("a", "b", "dry-run", "force", "fresh", "help", "list
 """What is done once, on purpose."""
 ONE_OF_EACH = ("output",)
 """What no two commands can share."""
-EXPORTED = (*(knob.upper().replace("-", "_") for knob in KNOBS), "BATCH_TIMEOUT_MS", "SEEN")
-"""Environment variables that tell a server what to do, as `autotune export` writes them: they are
-no options here, unless a command is named, as in AUTOTUNE_MEASURE_REPLICAS."""
+_TOLD = ("BATCH_TIMEOUT_MS", "CONFIG", "SEEN")
+EXPORTED = (*(knob.upper().replace("-", "_") for knob in KNOBS), *_TOLD)
+"""Environment variables that tell a server what to do, as `autotune export` writes them, or as
+`--apply` does: they are no options here, unless a command is named (AUTOTUNE_MEASURE_REPLICAS)."""
 EXCLUDING = (
     ("load", "loads"),
     ("trace", "arrivals"),

@@ -37,7 +37,8 @@ def check_comparable(a: TunedFile, b: TunedFile) -> None:
 
 def same_system(a: TunedFile, b: TunedFile) -> bool:
     """Whether nothing but time and settings of the search lies between the files."""
-    return same_machine(a, b) and a.model.sha256 == b.model.sha256 and a.runtime == b.runtime
+    same = a.model.sha256 == b.model.sha256 and a.runtime == b.runtime
+    return same and same_machine(a, b) and _through(a) == _through(b)
 
 
 def same_machine(a: TunedFile, b: TunedFile) -> bool:
@@ -72,6 +73,7 @@ def _described(tuned: TunedFile) -> list[tuple[str, str]]:
         ("memory", f"{machine.memory_gib:g} GiB"),
         ("operating system", machine.os),
         ("runtime", tuned.runtime),
+        ("through", _through(tuned)),
         ("SLO", str(tuned.slo)),
         ("requests", tuned.model.request_source),
         ("objective", search.objective),
@@ -81,6 +83,10 @@ def _described(tuned: TunedFile) -> list[tuple[str, str]]:
         ("autotune", tuned.autotune),
         ("status", tuned.status),
     ]
+
+
+def _through(tuned: TunedFile) -> str:
+    return "the engine" if tuned.target is None else tuned.target.describe()
 
 
 def _shapes(tuned: TunedFile) -> list[list[int]]:

@@ -105,6 +105,9 @@ def _for_more(tuned: TunedFile, levels: Sequence[LevelSeen]) -> Iterator[str]:
 def notes(tuned: TunedFile, levels: Sequence[LevelSeen], pattern: Pattern | None) -> list[str]:
     """Return what a reader should know of the answer."""
     found = []
+    if tuned.target is not None:
+        text = f"the file was measured through {tuned.target.describe()}, from request to answer"
+        found.append(f"{text}: hold what that server logs against it")
     if pattern is None:
         found.append(
             "how arrivals came in the trace of the search is not in the file: not compared"

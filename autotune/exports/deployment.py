@@ -124,7 +124,25 @@ def not_carried(exporter: Exporter, deployment: Deployment) -> list[str]:
     return [
         f"{knob} {_value(deployment.config, knob)}: {carried.by}"
         for knob, carried in exporter.carried.items()
-        if carried.how in ("almost", "no") and _matters(exporter, deployment, knob)
+        if carried.how in ("almost", "no")
+        and _matters(exporter, deployment.config, deployment.is_torch, knob)
+    ]
+
+
+def inexpressible(exporter: Exporter, config: ServingConfig, torch: bool) -> list[Knob]:
+    """Return the knobs whose values the server would ignore, though they mean something.
+
+    Args:
+        exporter: the server.
+        config: what would be asked of it.
+        torch: whether the model is torch's.
+    """
+    return [
+        knob
+        for knob, carried in exporter.carried.items()
+        if carried.how == "no"
+        and getattr(config, knob) != getattr(RUNTIME_DEFAULT, knob)
+        and _matters(exporter, config, torch, knob)
     ]
 
 
@@ -133,9 +151,8 @@ def _value(config: ServingConfig, knob: Knob) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value).lower()
 
 
-def _matters(exporter: Exporter, deployment: Deployment, knob: Knob) -> bool:
+def _matters(exporter: Exporter, config: ServingConfig, torch: bool, knob: Knob) -> bool:
     """Whether a server that ignores the knob would do something else than was measured."""
-    config = deployment.config
     match knob:
         case "spinning":  # runtimes spin unless told not to
             return config.threads_exist and not config.spinning
@@ -148,24 +165,24 @@ def _matters(exporter: Exporter, deployment: Deployment, knob: Knob) -> bool:
         case "intra_op_threads":
             return not config.on_gpu
         case "replicas_as":
-            return _lives_otherwise(exporter, deployment)
+            return _lives_otherwise(exporter, config, torch)
         case "form" | "provider" | "overlap" | "cuda_graphs":
             return bool(getattr(config, knob) != getattr(RUNTIME_DEFAULT, knob))
         case "devices":
             return config.on_gpu and config.devices > 1
 
 
-def _lives_otherwise(exporter: Exporter, deployment: Deployment) -> bool:
+def _lives_otherwise(exporter: Exporter, config: ServingConfig, torch: bool) -> bool:
     """Whether replicas share a process where they did not, or do not where it was worth something.
 
     ONNX Runtime's on a CPU share nothing: it lets go of the interpreter lock while it computes, and
     each session has its own weights. Processes on a GPU each have a context there, which takes
     memory, and compute in turn.
     """
-    config, there = deployment.config, exporter.replicas_as
+    there = exporter.replicas_as
     if config.replicas == 1 or there in (None, config.replicas_as):
         return False
-    return deployment.is_torch or config.on_gpu or there == "threads"
+    return torch or config.on_gpu or there == "threads"
 
 
 def handler(name: str) -> str:

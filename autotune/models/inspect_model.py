@@ -85,6 +85,7 @@ def inspect_model(
         outputs=loaded.outputs or _outputs(alone[0], mix.samples[0], batchable),
         sample_shapes={name: list(array.shape) for name, array in samples[0].items()},
         sample_source=_source(spec, loaded.own),
+        sample_kinds=tuple(mix.kinds),
         batchable=batchable,
         batch_reason=reason,
         outputs_checked=checked,

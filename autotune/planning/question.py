@@ -219,9 +219,14 @@ def _demand_service(given: Iterable[GivenFile]) -> None:
     """Refuse files that lack what the plan is made of.
 
     Raises:
-        UsageError: an older autotune wrote one.
+        UsageError: an older autotune wrote one, or it was measured through a server.
     """
     for file in given:
+        if file.tuned.target is not None:
+            raise UsageError(
+                f"{file.name}: was measured through {file.tuned.target.describe()}, and a plan "
+                "reckons with executions by themselves: search without --target"
+            )
         if file.tuned.service is None:
             raise UsageError(
                 f"{file.name}: an older autotune wrote it, which does not hold how long executions "

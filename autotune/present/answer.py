@@ -9,6 +9,7 @@ from autotune.present.cells import as_tone, bounds, cpu_ms, share, value, verdic
 from autotune.present.document import BLANK, Column, Document, Line, Row, Table
 from autotune.records import Percentile, Placement, Summary
 from autotune.service import TradeOff
+from autotune.target_info import TargetInfo
 from autotune.units import format_cores, format_duration, format_ms, format_rps
 
 _PERCENTILES = {"p50 ms": "p50", "p95 ms": "p95", "p99 ms": "p99"}
@@ -82,6 +83,8 @@ def _notes(tuned: TunedFile, with_intervals: bool) -> Iterator[Line]:
         yield Line("Interrupted: this is the best so far, not a finished search.")
     if prediction := _prediction(tuned):
         yield Line(prediction, "dim")
+    if tuned.target is not None:
+        yield from (Line(text) for text in target_lines(tuned.target, tuned.slo.percentile))
     for text in (*_learnt(tuned), *_executors(tuned), *_transfers(tuned)):
         yield Line(text, "dim")
     if len(tuned.front) > 1:
@@ -118,6 +121,21 @@ def _prediction(tuned: TunedFile) -> str:
         f"while measuring. Capacity: {format_rps(error.predicted_capacity_rps)}/s predicted; "
         f"{capacity}."
     )
+
+
+def target_lines(target: TargetInfo, percentile: float) -> Iterator[str]:
+    """Say through what was measured, and of each load what the engine's answer became there."""
+    yield f"Measured through {target.describe()}, from request to answer."
+    for one in target.loads:
+        factor = "" if one.ratio is None else f" (x{one.ratio:.2f})"
+        yield (
+            f"  {format_rps(one.load_rps)}/s, p{percentile:g} ms of {one.config.describe()}: "
+            f"{_known(one.engine)} in the engine, {_known(one.server)} through the server{factor}"
+        )
+
+
+def _known(one: Percentile | None) -> str:
+    return "unknown" if one is None else value(one)
 
 
 def _executors(tuned: TunedFile) -> Iterator[str]:

@@ -69,4 +69,5 @@ def _details(tuned: TunedFile) -> dict[str, str]:
         "cost": f"{search.seconds:.0f} s, {len(tuned.trials)} trials",
         "machine": f"{machine.cores_usable} cores of {machine.cpu}",
         "runtime": tuned.runtime,
+        "target": "" if tuned.target is None else f"through {tuned.target.describe()}",
     }

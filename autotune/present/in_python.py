@@ -71,13 +71,14 @@ _AS_TEXT = (
     "to",
     "model",
     "python",
+    "target",
+    "apply",
     "url",
     "prices",
     "report",
     "hpa",
     "keda",
     "ray",
-    "machine",
 )
 ARGUMENTS: dict[str, tuple[str, Callable[[str], str]]] = {
     "slo": ("slo_ms", lambda value: f"{1e3 * parse_duration_s(value, ''):g}"),

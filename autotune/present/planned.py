@@ -52,6 +52,7 @@ def _search_rows(found: SearchPlan) -> list[Pair]:
         safe += f"; starting from {', or '.join(one.describe() for one in found.incumbent)}"
     return [
         ("to find", f"{goal}; SLO {found.slo}{safe}{by}"),
+        *_target_rows(found),
         *_model_rows(found.model),
         ("configurations", _configurations(found)),
         *_left_out(found.left_out),
@@ -60,6 +61,13 @@ def _search_rows(found: SearchPlan) -> list[Pair]:
         *_time_rows(found),
         *_output_rows(found),
     ]
+
+
+def _target_rows(found: SearchPlan) -> list[Pair]:
+    if found.target is None:
+        return []
+    then = "first the engine itself, then the server from its answer, with the budget each"
+    return [("through", f"{found.target}: {then}")]
 
 
 def _output_rows(found: SearchPlan) -> list[Pair]:

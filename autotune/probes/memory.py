@@ -42,8 +42,12 @@ def peak_memory_bytes(workers: Sequence[int] = (), proc: Path = Path("/proc")) -
         workers: process ids; one that has ended counts as nothing.
         proc: the kernel's account of processes.
     """
-    peaks_kib = (read_table(proc / f"{pid}/status").get("VmHWM", 0) for pid in workers)
-    return _own_peak_bytes(proc / "self/status") + 1024 * sum(peaks_kib)
+    return _own_peak_bytes(proc / "self/status") + peaks_bytes(workers, proc)
+
+
+def peaks_bytes(pids: Sequence[int], proc: Path = Path("/proc")) -> int:
+    """Return the largest resident sizes that processes have had, summed; of the ended, nothing."""
+    return 1024 * sum(read_table(proc / f"{pid}/status").get("VmHWM", 0) for pid in pids)
 
 
 def _own_peak_bytes(status: Path) -> int:

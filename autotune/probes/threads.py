@@ -27,11 +27,17 @@ def cpu_seconds(workers: Sequence[int] = ()) -> float:
         ProcessLookupError: a worker has ended.
     """
     usage = resource.getrusage(resource.RUSAGE_SELF)
-    return usage.ru_utime + usage.ru_stime + sum(map(_cpu_clock_s, workers))
+    return usage.ru_utime + usage.ru_stime + sum(map(process_cpu_s, workers))
 
 
-def _cpu_clock_s(pid: int) -> float:
-    """By the process's own clock: `/proc` would tell it in ticks of 10 ms."""
+def process_cpu_s(pid: int) -> float:
+    """Return the CPU seconds of another process, all threads together.
+
+    By its own clock: `/proc` would tell it in ticks of 10 ms.
+
+    Raises:
+        ProcessLookupError: it has ended.
+    """
     clock = ctypes.c_int()
     error = ctypes.CDLL(None).clock_getcpuclockid(pid, ctypes.byref(clock))
     if error:

@@ -4,6 +4,7 @@ import re
 
 from autotune.command_line import measure_command
 from autotune.config_file import PolicyEntry, TunedFile
+from autotune.present.answer import target_lines
 from autotune.records import Summary
 from autotune.reports.series import sides
 from autotune.tabular import printable
@@ -30,6 +31,7 @@ def markdown(tuned: TunedFile) -> str:
             f"autotune {tuned.autotune}; {len(tuned.trials)} trials in {search.seconds:g} s, "
             f"seed {search.seed}, {search.started_at}."
         ),
+        *_target(tuned),
     ]
     commands = [
         measure_command(tuned, entry.config, entry.load_rps)
@@ -42,6 +44,14 @@ def markdown(tuned: TunedFile) -> str:
         lines += ["", "<details><summary>Measure it again</summary>", ""]
         lines += [f"{fence}sh", *known, fence, "", "</details>"]
     return "\n".join(lines) + "\n"
+
+
+def _target(tuned: TunedFile) -> list[str]:
+    """Of a search through a server, what the engine's answer became there."""
+    if tuned.target is None:
+        return []
+    lines = target_lines(tuned.target, tuned.slo.percentile)
+    return ["", *(f"- {markdown_text(line.strip())}" for line in lines)]
 
 
 def _entry(entry: PolicyEntry) -> list[str]:

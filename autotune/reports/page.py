@@ -7,6 +7,7 @@ from string import Template
 
 from autotune.command_line import measure_command
 from autotune.config_file import Trial, TunedFile
+from autotune.present.answer import target_lines
 from autotune.records import Summary
 from autotune.reports.charts import charts
 from autotune.reports.markup import escaped, figure, script_data
@@ -97,6 +98,10 @@ def _facts(tuned: TunedFile) -> str:
         ),
         "Started": search.started_at,
     }
+    if tuned.target is not None:
+        first, *loads = target_lines(tuned.target, tuned.slo.percentile)
+        facts["Server"] = f"{first} {'; '.join(line.strip() for line in loads)}"
+        facts["Not carried"] = "; ".join(tuned.target.not_carried) or "nothing"
     if search.left_out:
         facts["Left out"] = "; ".join(search.left_out)
     return "".join(f"<dt>{escaped(k)}</dt><dd>{escaped(v)}</dd>" for k, v in facts.items())

@@ -1,7 +1,8 @@
 """What `autotune verify` would do and for how long, without starting anything."""
 
 from autotune.exports.tuned import deployment_of
-from autotune.servers.verify import ALONE_REQUESTS, READY_WITHIN_S, WARM_SHARE
+from autotune.servers.exported import READY_WITHIN_S
+from autotune.servers.verify import ALONE_REQUESTS, WARM_SHARE
 from autotune.servers.verify_policy import Place, PolicyQuestion, check_model
 from autotune.spec import Record, ServingConfig, Slo
 

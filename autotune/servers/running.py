@@ -8,16 +8,18 @@ import socket
 import subprocess
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
 
 from autotune.errors import ServerError
+from autotune.probes.owner import is_gone, this_process
 from autotune.runtime_environment import passed_on
 from autotune.servers.starter import Place, Starter
 
 _MARK = "AUTOTUNE_SERVER"
-"""In the environment of everything that a server starts: some leave their process group."""
+"""In the environment of everything that a server starts: some leave their process group. It names
+the process that started it, as `autotune.probes.owner` has it."""
 _OF_SERVERS = ("JAVA_", "RAY_", "BENTOML_", "MLSERVER_", "TS_")
 """What they are set up with begins so."""
 _LAST_LINES = 8
@@ -74,6 +76,34 @@ def missing_modules(python: Path, modules: tuple[str, ...]) -> list[str]:
     return done.stdout.split()
 
 
+def last_lines(log: Path) -> str:
+    """Return the end of what was printed into a file, in one line."""
+    text = log.read_text(errors="replace") if log.exists() else ""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return " | ".join(lines[-_LAST_LINES:]) or "it printed nothing"
+
+
+def end_orphans() -> None:
+    """Kill the servers of this user whose autotune is gone, so that it could not end them."""
+    for pid, mark in _marked():
+        if is_gone(mark.rpartition("-")[0]):
+            with contextlib.suppress(OSError):
+                os.kill(pid, signal.SIGKILL)
+
+
+def _marked() -> Iterator[tuple[int, str]]:
+    """Yield every process that a server started, with its mark."""
+    begin = f"{_MARK}=".encode()
+    for path in Path("/proc").glob("[0-9]*/environ"):
+        with contextlib.suppress(OSError):
+            for variable in path.read_bytes().split(b"\0"):
+                if variable.startswith(begin):
+                    yield (
+                        int(path.parent.name),
+                        variable.removeprefix(begin).decode(errors="replace"),
+                    )
+
+
 class RunningServer:
     """A server that answers. Use as a context: it is ended with every process that it started."""
 
@@ -85,7 +115,7 @@ class RunningServer:
         """
         self.starter, self.place = starter, place
         self.log = place.folder / _LOG
-        self._mark = uuid.uuid4().hex
+        self._mark = f"{this_process()}-{uuid.uuid4().hex}"
         starter.prepare(place)
         own = {"ORT_DISABLE_TELEMETRY": "1", _MARK: self._mark}
         passing = passed_on(os.environ, _OF_SERVERS)
@@ -108,19 +138,11 @@ class RunningServer:
 
     def pids(self) -> list[int]:
         """Return every process that the server started and that still runs."""
-        mark = f"{_MARK}={self._mark}".encode()
-        found = []
-        for path in Path("/proc").glob("[0-9]*/environ"):
-            with contextlib.suppress(OSError):
-                if mark in path.read_bytes().split(b"\0"):
-                    found.append(int(path.parent.name))
-        return sorted(found)
+        return sorted(pid for pid, mark in _marked() if mark == self._mark)
 
     def last_lines(self) -> str:
         """Return the end of what the server printed, in one line."""
-        text = self.log.read_text(errors="replace") if self.log.exists() else ""
-        lines = [line.strip() for line in text.splitlines() if line.strip()]
-        return " | ".join(lines[-_LAST_LINES:]) or "it printed nothing"
+        return last_lines(self.log)
 
     def close(self) -> None:
         """Ask all processes to end, then kill those that remain."""

@@ -1,6 +1,5 @@
 """The requests that a server is sent, and the answers that it should give."""
 
-import shutil
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -29,15 +28,20 @@ def take_samples(model: ModelSpec) -> Samples:
     Raises:
         ModelError, UsageError: the model or its inputs cannot be used.
     """
-    folder = tempfile.mkdtemp(prefix="autotune-")
-    try:
-        with Bench(model) as bench:
-            info = bench.inspect(folder)
-            requests = _load(folder)
-            expected = _load(bench.outputs_folder) if bench.outputs_folder is not None else []
-    finally:
-        shutil.rmtree(folder)
-    return Samples(info, requests, expected)
+    with Bench(model) as bench:
+        return samples_of(bench)
+
+
+def samples_of(bench: Bench) -> Samples:
+    """Likewise, by a bench.
+
+    Raises:
+        ModelError, UsageError: the model or its inputs cannot be used.
+    """
+    with tempfile.TemporaryDirectory(prefix="autotune-") as folder:
+        info = bench.inspect(folder)
+        expected = _load(bench.outputs_folder) if bench.outputs_folder is not None else []
+        return Samples(info, _load(folder), expected)
 
 
 def how_answers_differ(answers: Sequence[Arrays], samples: Samples) -> str | None:

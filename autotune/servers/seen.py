@@ -6,9 +6,8 @@ from typing import Any, Literal
 import numpy as np
 
 from autotune.exports.deployment import SELDOM, Exporter, Knob
-from autotune.outcome import Samples
 from autotune.records import Percentile, SloVerdict, Summary
-from autotune.servers.drive import Driven
+from autotune.servers.drive import Driven, told
 from autotune.spec import RUNTIME_DEFAULT, Record, ServingConfig, Slo
 from autotune.stats.percentiles import percentile_interval
 from autotune.stats.sequential import decide_once, evidence
@@ -110,10 +109,10 @@ def look_at_load(driven: Driven, load_rps: float, slo: Slo, promised: Summary | 
     verdict = decide_once(seen, slo, CONFIDENCE)
     if attainment < HOPELESS * slo.quantile and len(latency_s) >= LEAST_REQUESTS:
         verdict = "fail"
-    inference_ms = _told(driven.parameters, "inference_ms")
+    inference_ms = told(driven.parameters, "inference_ms")
     both = answered & np.isfinite(inference_ms)
     rest_ms = 1e3 * latency_s[both] - inference_ms[both]
-    sizes = _told(driven.parameters, "batch_size")
+    sizes = told(driven.parameters, "batch_size")
     sizes = sizes[np.isfinite(sizes)]
     late_ms = 1e3 * (driven.sent_s - driven.scheduled_s)
     return LoadSeen(
@@ -214,7 +213,3 @@ def _batches(config: ServingConfig, answers: Sequence[dict[str, Any]]) -> tuple[
 
 def _distinct(answers: Iterable[dict[str, Any]], key: str) -> set[Any]:
     return {one[key] for one in answers if one.get(key) is not None}
-
-
-def _told(parameters: Sequence[dict[str, Any]], key: str) -> Samples:
-    return np.array([float(one.get(key, np.nan)) for one in parameters], dtype=np.float64)

@@ -8,8 +8,6 @@ loads    open-loop arrivals at the loads of the file: what was promised, what is
 """
 
 import json
-import shutil
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,27 +18,25 @@ from autotune.arrivals import Traffic, draw
 from autotune.config_file import PolicyEntry
 from autotune.errors import ServerError
 from autotune.exports.deployment import Deployment
-from autotune.exports.exporters import export, exporter
+from autotune.exports.exporters import exporter
 from autotune.patterns import Pattern
 from autotune.probes.threads import thread_count
-from autotune.runtime_environment import environment_of
-from autotune.servers.drive import MOST_SENDERS, Connection, Target, drive
-from autotune.servers.running import RunningServer, free_ports, version_of
+from autotune.servers.drive import LEAST_SENDERS, MOST_SENDERS, Connection, Target, drive
+from autotune.servers.exported import exported
+from autotune.servers.run import SENDERS_PER_SLO
+from autotune.servers.running import version_of
 from autotune.servers.samples import Samples, how_answers_differ
 from autotune.servers.seen import Compared, LoadSeen, Verified, look_at_knobs, look_at_load
-from autotune.servers.starter import Place, Speaks
+from autotune.servers.starter import Speaks
 from autotune.servers.starters import STARTERS
 from autotune.servers.v2 import decode_answer, encode_request
+from autotune.spec import ServingConfig
 from autotune.stages.events import Observer, Started
 
-READY_WITHIN_S = 120.0
 ALONE_REQUESTS = 60
 BURST_ROUNDS = 5
 WARM_SHARE = 0.1
 """Of each load's time, driven beforehand and not counted."""
-SENDERS_PER_SLO = 3.0
-"""Connections: enough for the requests that arrive within so many SLOs."""
-LEAST_SENDERS = 8
 
 
 class VerifyQuestion(NamedTuple):
@@ -88,27 +84,17 @@ def verify_here(
     Raises:
         ServerError: the server does not start or does not answer.
     """
-    deployment = question.deployment
-    needed = environment_of(deployment.is_torch, deployment.config.session_shape)
-    starter = STARTERS[question.server].within(needed)
-    free, *spare = free_ports(4)
-    folder = Path(tempfile.mkdtemp(prefix="autotune-"))
-    place = Place(folder, deployment.name, port or free, (spare[0], spare[1], spare[2]), python)
-    try:
-        export(question.server, deployment).write_to(folder)
-        observe(Started(step=f"starting {question.server}: {deployment.config.describe()}"))
-        with RunningServer(starter, place, READY_WITHIN_S) as server:
-            path = starter.infer_path.format(name=deployment.name)
-            target = make_target(f"http://127.0.0.1:{place.port}{path}", samples, starter.speaks)
-            try:
-                looks = _look(question, samples, target, observe)
-            except ServerError as error:
-                raise ServerError(f"{error}; its last lines: {server.last_lines()}") from None
-            pids = server.pids()
-            looks = looks._replace(counted=(len(pids), sum(map(thread_count, pids))))
-            ready_after_s = server.ready_after_s
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    deployment, starter = question.deployment, STARTERS[question.server]
+    observe(Started(step=f"starting {question.server}: {deployment.config.describe()}"))
+    with exported(question.server, deployment, python, port) as (server, url):
+        target = make_target(url, samples, starter.speaks)
+        try:
+            looks = _look(question, samples, target, observe)
+        except ServerError as error:
+            raise ServerError(f"{error}; its last lines: {server.last_lines()}") from None
+        pids = server.pids()
+        looks = looks._replace(counted=(len(pids), sum(map(thread_count, pids))))
+        ready_after_s = server.ready_after_s
     return _verified(
         question, samples, looks, version_of(python, starter.packages[0]), ready_after_s
     )
@@ -150,7 +136,7 @@ def _look(question: VerifyQuestion, samples: Samples, target: Target, observe: O
     observe(Started(step="one request at a time"))
     overhead_ms = _alone(target)
     observe(Started(step="a burst"))
-    burst = _burst(target, question.deployment)
+    burst = take_burst(target, question.deployment.config, BURST_ROUNDS)
     loads = []
     for entry in question.entries:
         observe(Started(step=f"{entry.load_rps:g} requests/s for {question.duration_s:g} s"))
@@ -172,11 +158,14 @@ def _alone(target: Target) -> float | None:
     return float(np.median(times)) if times else None
 
 
-def _burst(target: Target, deployment: Deployment) -> list[dict[str, Any]]:
-    """Send more requests at once than all replicas' batches hold, a few times."""
-    config = deployment.config
+def take_burst(target: Target, config: ServingConfig, rounds: int) -> list[dict[str, Any]]:
+    """Send more requests at once than all replicas' batches hold, and return what answers say.
+
+    Raises:
+        ServerError: a request was not answered.
+    """
     senders = min(MOST_SENDERS, max(LEAST_SENDERS, 3 * config.replicas * config.max_batch_size))
-    driven = drive(target, np.zeros(BURST_ROUNDS * senders), senders)
+    driven = drive(target, np.zeros(rounds * senders), senders)
     if driven.errors:
         raise ServerError(driven.errors[0])
     return driven.parameters

@@ -67,10 +67,10 @@ def find_place(
         ServerError: there is no such interpreter.
     """
     exporter(server)
-    here = python or Path(sys.executable)
+    here = (python or Path(sys.executable)).absolute()  # it is started in another folder
     place = Place(server, here, port, url)
     if url is not None:
-        if not _is_address(url):
+        if not is_address(url):
             raise UsageError(f"--url {url}: write it like http://127.0.0.1:8000/v2/models/M/infer")
         return place
     if server not in STARTERS:
@@ -78,23 +78,40 @@ def find_place(
             f"--server {server} cannot be started here: choose one of {', '.join(STARTERS)}, or "
             "give --url of one that runs"
         )
-    starter = STARTERS[server]
     package = runtime_package(deployment_of(tuned, entry_to_deploy(tuned), None))
-    packages = [package if one == "onnxruntime" else one for one in starter.packages]
-    module = "torch" if package == "torch" else "onnxruntime"
-    modules = tuple(module if one == "onnxruntime" else one for one in starter.modules)
-    if missing_modules(here, modules):
-        needed = " ".join(dict.fromkeys(packages))
-        raise UsageError(
-            f"--server {server} is not installed for {here}: pip install {needed}, or name with "
-            "--python the interpreter that has it"
-        )
+    demand_installed(f"--server {server}", server, here, package)
     if port is not None and not (0 < port < 65_536 and is_free(port)):
         raise UsageError(f"--port {port} is in use or none that can be used: name another")
     return place
 
 
-def _is_address(url: str) -> bool:
+def demand_installed(option: str, server: str, python: Path, runtime: str) -> None:
+    """Refuse an interpreter that lacks what a server needs.
+
+    Args:
+        option: by which the server was named.
+        server: as named for `export`.
+        python: the interpreter.
+        runtime: the package that executes the model.
+
+    Raises:
+        UsageError: a module is missing.
+        ServerError: there is no such interpreter.
+    """
+    starter = STARTERS[server]
+    packages = [runtime if one == "onnxruntime" else one for one in starter.packages]
+    module = "torch" if runtime == "torch" else "onnxruntime"
+    modules = tuple(module if one == "onnxruntime" else one for one in starter.modules)
+    if missing_modules(python, modules):
+        needed = " ".join(dict.fromkeys(packages))
+        raise UsageError(
+            f"{option} is not installed for {python}: pip install {needed}, or name with --python "
+            "the interpreter that has it"
+        )
+
+
+def is_address(url: str) -> bool:
+    """Whether requests could be posted there."""
     try:
         parts = urlsplit(url)
         known = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0

@@ -1,5 +1,6 @@
 """Answer: from everything measured to the file, with the sentence that says what to deploy."""
 
+import math
 from importlib.metadata import version
 from typing import NamedTuple
 
@@ -15,6 +16,7 @@ from autotune.config_file import (
 )
 from autotune.outcome import Measured
 from autotune.probes.machine import this_machine
+from autotune.runtime_environment import is_torch
 from autotune.search_info import Learnt, SearchInfo, StopReason
 from autotune.service import Power
 from autotune.spec import ServingConfig
@@ -31,6 +33,7 @@ from autotune.stages.reference import reference_of
 from autotune.stages.sentence import meeting_from_below, summarize_policy
 from autotune.stages.serving import service_of
 from autotune.stages.survey import Ground, best_predicted
+from autotune.stages.targeted import target_info, target_sentence
 from autotune.stats.summary import summarize
 from autotune.strategy.protocol import Search, Strategy
 from autotune.strategy.winner import Contender, Goal, choose, compare
@@ -47,15 +50,19 @@ class Ended(NamedTuple):
 def answer(context: Context, ground: Ground, strategy: Search, ended: Ended) -> TunedFile:
     """Choose the winner at every load and write down all there is to know."""
     entries = [_entry(context, ground, strategy, load) for load in range(len(ground.traffics))]
-    entries = [_with_binding(entry, entries, ground) for entry in entries]
-    question, info = context.question, ground.info
+    through = context.question.target is not None
+    predicted_rps = math.inf if through else ground.sustainable_rps  # by the engine alone
+    entries = [_with_binding(entry, entries, predicted_rps) for entry in entries]
+    question, info, engine = context.question, ground.info, context.question.engine
+    target = target_info(context, ground.lattice, entries, is_torch(info.runtime))
+    off = [] if target is None else [target_sentence(target, entries, question.slo.percentile)]
     power = _power(context, ground)
     rates_rps = {traffic.load_rps: traffic.mean_rps for traffic in ground.traffics}
     return TunedFile(
         format="autotune",
-        schema_version=8,
+        schema_version=9,
         status=_status(entries, context, ended),
-        summary=summarize_policy(entries, question.slo),
+        summary=" ".join([summarize_policy(entries, question.slo), *off]),
         recommended=recommended(entries),
         policy=entries,
         slo=question.slo,
@@ -75,17 +82,19 @@ def answer(context: Context, ground: Ground, strategy: Search, ended: Ended) -> 
         runtime=info.runtime,
         autotune=version("autotune"),
         search=_search_info(context, ground, strategy, ended, entries),
-        reference=reference_of(context.journal.cost_windows),
+        reference=engine.reference if engine else reference_of(context.journal.cost_windows),
         front=pareto_front(context.journal.trials, lambda config: cores_of(config, ground)),
         trials=context.journal.trials,
         finalists=all_finalists(context, ground, strategy),
         curves=curves(context, ground, recommended(entries)),
         lattice=lattice_map(context, ground, strategy),
         repeat=repeat_arguments(question),
-        lesson=lesson_of(context, ground),
-        service=service_of(context, ground, entries),
+        # Both are of executions by themselves, which a server does not show.
+        lesson=None if engine else lesson_of(context, ground),
+        service=None if engine else service_of(context, ground, entries),
         power=power,
         trade_offs=trade_offs(context, power, rates_rps, lambda config: cores_of(config, ground)),
+        target=target,
     )
 
 
@@ -233,7 +242,9 @@ def _confirmed(
     )
 
 
-def _with_binding(entry: PolicyEntry, entries: list[PolicyEntry], ground: Ground) -> PolicyEntry:
+def _with_binding(
+    entry: PolicyEntry, entries: list[PolicyEntry], sustainable_rps: float
+) -> PolicyEntry:
     if entry.meets_slo:
         return entry
     met_rps = [
@@ -241,7 +252,7 @@ def _with_binding(entry: PolicyEntry, entries: list[PolicyEntry], ground: Ground
         for other in meeting_from_below(entries)
         if other.measured is not None and other.load_rps < entry.load_rps
     ]
-    predicted_rps = ground.sustainable_rps if ground.sustainable_rps < entry.load_rps else 0.0
+    predicted_rps = sustainable_rps if sustainable_rps < entry.load_rps else 0.0
     highest_rps = max([*met_rps, predicted_rps])
     lost = entry.measured is not None and entry.measured.objective.value_ms is None
     lowest_ms = entry.measured.objective.value_ms if entry.measured else entry.predicted_ms

@@ -112,8 +112,11 @@ def lattice_map(context: Context, ground: Ground, strategy: Search) -> LatticeMa
 def repeat_arguments(question: Question) -> list[str] | None:
     """Return arguments of `autotune measure` that bring back model, requests, arrivals and SLO.
 
-    None where arrivals or requests came from nowhere that a command line could name.
+    None where arrivals or requests came from nowhere that a command line could name, or where a
+    server was measured, which `measure` does not start.
     """
+    if question.target is not None:
+        return None
     model, slo = question.model, question.slo
     found = [question.name, "--slo", f"{slo.latency_ms!r}ms", "--percentile", f"{slo.percentile:g}"]
     pattern = question.traffics[0].pattern if question.traffics else question.pattern

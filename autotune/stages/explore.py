@@ -28,7 +28,7 @@ CHILD_START_S = 0.4
 
 
 def explore(context: Context, ground: Ground, strategy: Search) -> StopReason:
-    """Measure what serves now or did for a former version, then pairs as the strategy asks.
+    """Measure what is preset (see there), then pairs as the strategy asks.
 
     Return why it stopped.
     """
@@ -115,10 +115,13 @@ def _standings(ground: Ground, strategy: Search) -> tuple[Standing, ...]:
 
 
 def learn(context: Context, ground: Ground, strategy: Search, pair: Pair) -> None:
-    """Correct the prediction by the executions of the run just made."""
+    """Correct the prediction by the executions of the run just made.
+
+    What a server executes cannot be told apart well enough to correct the law of the engine.
+    """
     traffic, config = ground.traffics[pair.load], ground.lattice.configs[pair.point]
     runs = context.journal.runs("search", traffic, config)
-    if runs:
+    if runs and context.question.target is None:
         room = busy_with_room(config.session_shape, ground.cores, ground.info.default_threads)
         states = service_states(executions_of(runs[-1:]))
         ground.predictor.learn([(pair.point, [one for one in states if one.busy <= room])])
@@ -126,10 +129,11 @@ def learn(context: Context, ground: Ground, strategy: Search, pair: Pair) -> Non
 
 
 def _costs(context: Context, ground: Ground, windows_s: list[float]) -> Samples:
-    """Seconds to measure each pair now: its window, and loading where no session stands."""
+    """Seconds to measure each pair now: its window, and what it takes until something serves."""
+    bench = context.bench
     loading_s = np.array(
         [
-            0.0 if context.bench.is_warm(config.session_shape) else opening_s(config, ground)
+            0.0 if bench.is_warm(config) else bench.starting_s + opening_s(config, ground)
             for config in ground.lattice.configs
         ]
     )

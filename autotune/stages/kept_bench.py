@@ -15,7 +15,7 @@ import msgspec
 
 from autotune.outcome import ModelInfo, ServiceTimes, TrialOutcome
 from autotune.records import Failed, Placement
-from autotune.spec import ModelSpec, Record, SessionShape, TrialSpec
+from autotune.spec import ModelSpec, Record, ServingConfig, SessionShape, TrialSpec
 from autotune.stages.memory import Memory
 from autotune.stats.judge import Decides
 from autotune.store.database import RecordRow
@@ -119,9 +119,14 @@ class KeptBench:
         """As `Bench.limit_memory`."""
         self._bench.limit_memory(available_bytes, footprint_bytes)
 
-    def is_warm(self, shape: SessionShape) -> bool:
+    @property
+    def starting_s(self) -> float:
+        """Seconds until something serves, beside those of opening its sessions."""
+        return self._bench.starting_s
+
+    def is_warm(self, config: ServingConfig) -> bool:
         """As `Bench.is_warm`."""
-        return self._bench.is_warm(shape)
+        return self._bench.is_warm(config)
 
     def service_times(
         self, shape: SessionShape, request: wire.ClosedLoop, timeout_s: float, keep: bool = False

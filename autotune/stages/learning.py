@@ -62,6 +62,8 @@ def recollect(question: Question, memory: Memory, observe: Observer) -> Past:
         UsageError: something to learn from cannot be read, or teaches nothing.
     """
     learning = question.learning
+    if question.engine is not None:
+        return _of_engine(question.engine, observe)
     own = [] if learning.blank else memory.answers()
     lessons = [one.lesson for one in own if one.lesson is not None]
     for path in learning.sources:
@@ -71,6 +73,13 @@ def recollect(question: Question, memory: Memory, observe: Observer) -> Past:
     anew = learning.blank or question.keeping.fresh
     versions = () if anew else tuple(memory.versions())
     return Past(tuple(lessons), machine_traits(observe), versions)
+
+
+def _of_engine(engine: TunedFile, observe: Observer) -> Past:
+    """A server runs what the engine did: nothing that others found is as close to it."""
+    if engine.lesson is None:
+        return NO_PAST
+    return Past((engine.lesson,), machine_traits(observe))
 
 
 def read_lessons(path: Path) -> list[Lesson]:

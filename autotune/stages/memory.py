@@ -95,6 +95,14 @@ class Memory:
         rows = self._read(lambda store: store.searches(self._row.asked)) or []
         return _of_other_models(rows, self._premises)
 
+    def search_of(self, question: Question) -> int | None:
+        """Return the search that answered a question, here and as things are; None: none did."""
+        if self._premises is None:
+            return None
+        known = self._known(asked_of(question), self._premises, self._row.model)
+        answered = (n for n, row, changed in known if row.answer is not None and not changed)
+        return next(answered, None)
+
     def begin(self, command: str, asked: str, path: str, now: Premises) -> None:
         """Keep from now on what is measured, for something that was not asked before."""
         self._premises, premises = now, msgspec.json.encode(now).decode()

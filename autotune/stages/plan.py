@@ -61,6 +61,8 @@ class SearchPlan(Record, frozen=True):
     """What serves now and would be measured first; empty: nothing does."""
     strategy: str
     """The search that would say what is measured, by name."""
+    target: str | None
+    """The server that a second search would go through; None: there is but one, of the engine."""
     arrivals: str
     cores: int
     configurations: int
@@ -154,6 +156,7 @@ def plan_search(question: Question, observe: Observer = lambda event: None) -> S
         max_risk=question.max_risk,
         incumbent=list(dict.fromkeys(one.config for one in question.incumbent)),
         strategy=question.strategy,
+        target=None if question.target is None else question.target.describe(),
         arrivals=question.pattern.describe(),
         cores=site.cores,
         configurations=len(site.lattice.configs),

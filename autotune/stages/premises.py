@@ -113,6 +113,7 @@ def asked_of(question: Question) -> str:
             **({"strategy": origin(question.strategy)} if other else {}),
             **({} if question.watts == Watts() else {"watts": question.watts}),
             **_past(question),
+            **_through(question),
         }
     )
 
@@ -125,6 +126,14 @@ def _past(question: Question) -> dict[str, Any]:
     if question.incumbent:
         found["incumbent"] = question.incumbent
     return found
+
+
+def _through(question: Question) -> dict[str, Any]:
+    """The server, and the answer of the engine that the search through it starts from."""
+    if question.target is None or question.engine is None:
+        return {}
+    policy = [[one.load_rps, one.config] for one in question.engine.policy]
+    return {"target": question.target, "engine": policy}
 
 
 def asked_to_measure(question: MeasureQuestion) -> str:

@@ -1,15 +1,18 @@
-"""What is measured before a strategy is asked: what serves now, or what a former version runs."""
+"""What is measured before a strategy is asked: what serves now, what a former version runs, or what
+the engine would, where the search goes through a server."""
 
 from collections.abc import Sequence
 
 from autotune.config_file import PolicyEntry
 from autotune.errors import UsageError
 from autotune.records import Summary
+from autotune.runtime_environment import is_torch
 from autotune.spec import ServingConfig
 from autotune.stages.context import Context
 from autotune.stages.events import Said
 from autotune.stages.question import Incumbent, Question
 from autotune.stages.survey import Ground
+from autotune.stages.targeted import nearest
 from autotune.stats.summary import summarize
 from autotune.strategy.protocol import Pair
 from autotune.units import format_rps
@@ -25,6 +28,10 @@ def preset_pairs(question: Question, ground: Ground) -> list[Pair]:
         UsageError: what serves now is no configuration that could be run here.
     """
     loads_rps = [one.load_rps for one in ground.traffics]
+    if question.target is not None and question.engine is not None:
+        lattice, torch = ground.lattice, is_torch(ground.info.runtime)
+        chosen = [one.config for one in question.engine.policy]
+        return _pairs(ground, [nearest(one, lattice, question.target, torch) for one in chosen])
     if question.incumbent:
         return _pairs(ground, [_serving(question.incumbent, one) for one in loads_rps])
     if ground.version is None:

@@ -4,10 +4,14 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from msgspec import structs
+
 from autotune.arrivals import Traffic
+from autotune.config_file import TunedFile
 from autotune.patterns import Pattern, Poisson
 from autotune.spec import ON_GPU, Allowed, ModelSpec, Objective, Record, ServingConfig, Slo
 from autotune.strategy.plugins import BUILT_IN
+from autotune.target_info import describe_target
 
 DEFAULT_BUDGET_S = 80.0
 LARGEST_DEFAULT_BUDGET_S = 300.0
@@ -51,6 +55,25 @@ class Watts(Record, frozen=True):
     """That a core adds while it works."""
 
 
+class Target(Record, frozen=True):
+    """The server to search through."""
+
+    server: str
+    """As named for `export`; `server`: any that COMMAND reconfigures."""
+    python: str
+    """The interpreter of the environment in which it is installed."""
+    version: str | None = None
+    """Of the server's package; None: it is not started here."""
+    url: str | None = None
+    """Where requests are posted to one that runs already; None: it is started here."""
+    apply: tuple[str, ...] = ()
+    """The command that gives the one at `url` another configuration."""
+
+    def describe(self) -> str:
+        """The server in words."""
+        return describe_target(self.server, self.version, self.url)
+
+
 class Question(Record, frozen=True, eq=False):
     """One search request."""
 
@@ -81,6 +104,15 @@ class Question(Record, frozen=True, eq=False):
     incumbent: tuple[Incumbent, ...] = ()
     """Measured first at each load, ascending; empty: nothing serves yet."""
     watts: Watts = Watts()
+    target: Target | None = None
+    """The server to measure through; None: the engine itself."""
+    engine: TunedFile | None = None
+    """What the engine's own search found, from which one through a server starts."""
+
+    @property
+    def of_engine(self) -> "Question":
+        """The same, asked of the engine itself."""
+        return structs.replace(self, target=None, engine=None, output=None)
 
     @property
     def on_gpu(self) -> bool:

@@ -21,6 +21,7 @@ from autotune.predict.queue_simulation import Lanes
 from autotune.predict.service_law import ServiceLaw
 from autotune.probes.cores import usable_cores
 from autotune.probes.memory import available_memory_bytes
+from autotune.runtime_environment import is_torch
 from autotune.service import Power
 from autotune.space.axes import Axes, make_axes
 from autotune.space.lattice import Lattice, make_lattice
@@ -39,6 +40,7 @@ from autotune.stages.profile import (
     refine,
 )
 from autotune.stages.question import Deadline, Question, default_budget_s
+from autotune.stages.targeted import expressible
 from autotune.stages.version import former_version
 from autotune.trial.measures import Measures
 
@@ -168,10 +170,10 @@ def survey(context: Context) -> Ground:
 def _own_traffics(
     question: Question, version: TunedFile | None, highest_rps: float
 ) -> list[Traffic]:
-    """Return the loads that matter; of a former version, those that were answered."""
-    pattern = question.pattern
-    if version is not None:
-        return [Traffic(load_rps=one.load_rps, pattern=pattern) for one in version.policy]
+    """Return the loads that matter; of the engine or a former version, those that were answered."""
+    pattern, known = question.pattern, question.engine or version
+    if known is not None:
+        return [Traffic(load_rps=one.load_rps, pattern=pattern) for one in known.policy]
     return auto_loads(highest_rps, pattern, shares_of_capacity(question.objective))
 
 
@@ -216,6 +218,9 @@ def look_around(question: Question, bench: Measures, observe: Observer) -> Site:
     lattice = make_lattice(
         axes, info.default_threads, info.footprint_bytes, memory_bytes, info.process_bytes
     )
+    if question.target is not None:
+        torch = is_torch(info.runtime)
+        lattice = expressible(lattice, question.target, torch, info.default_threads)
     return Site(info, cores, memory_bytes, axes, lattice)
 
 

@@ -142,7 +142,7 @@ def _member(
     placed = hunt.layout(winner.finalist.joint).placed([model.name] * len(hunt.ground.known))
     return TunedFile(
         format="autotune",
-        schema_version=8,
+        schema_version=9,
         status=_status(winner, ended),
         summary=_beside(hunt, number, placed[number]),
         recommended=mine.config,
@@ -175,6 +175,7 @@ def _member(
         service=None,
         power=None,
         trade_offs=[],
+        target=None,
     )
 
 

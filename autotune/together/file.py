@@ -6,7 +6,6 @@ import msgspec
 
 from autotune import config_file
 from autotune.bounded_file import read_bytes
-from autotune.contradictions import at_odds
 from autotune.errors import ConfigFileError, UsageError
 from autotune.file_head import MOST_HELD_BYTES, is_of_format
 from autotune.tabular import printable
@@ -21,24 +20,32 @@ def is_together(path: Path) -> bool:
     return is_of_format(path, FORMAT)
 
 
+class _Members(msgspec.Struct):
+    members: dict[str, msgspec.Raw]
+
+
 def read(path: Path) -> TogetherFile:
-    """Read a file for several models.
+    """Read a file for several models; their tuned files may be of any version.
 
     Raises:
         ConfigFileError: unreadable, none of these, or with a field that is missing, unknown, of the
             wrong type or at odds with another; the field is named.
     """
     try:
-        found = msgspec.json.decode(read_bytes(path, MOST_HELD_BYTES), type=TogetherFile)
+        data = read_bytes(path, MOST_HELD_BYTES)
+        raw = msgspec.json.decode(data, type=_Members).members
+        plain = msgspec.json.decode(data) | {"members": {}}
+        empty = msgspec.convert(plain, TogetherFile)
     except OSError as error:
         raise ConfigFileError(f"{path}: cannot be read: {error.strerror}") from None
     except msgspec.ValidationError as error:
         raise ConfigFileError(f"{path}: {printable(str(error))}") from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, OverflowError) as error:
         raise ConfigFileError(f"{path}: is not JSON: {error}") from None
-    for name, member in found.members.items():
-        if problem := at_odds(member):
-            raise ConfigFileError(f"{path}#{name}: {problem}")
+    members = {
+        name: config_file.parse(bytes(one), Path(f"{path}#{name}")) for name, one in raw.items()
+    }
+    found = msgspec.structs.replace(empty, members=members)
     names = [step for one in found.services for step in one.steps]
     placed = [one.placed for one in found.contenders] + [found.recommended]
     asked = [one.name for one in found.services]

@@ -5,7 +5,6 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import TracebackType
 from typing import NamedTuple, TypeVar
 
 from autotune.errors import MeasureError, ModelError, UsageError
@@ -25,6 +24,7 @@ from autotune.spec import (
     Allowed,
     ModelSpec,
     Provider,
+    ServingConfig,
     SessionShape,
     TrialSpec,
     runtime_default,
@@ -83,6 +83,8 @@ class Bench:
         sweep()
         self.opening_s = 0.0
         """Seconds until models and sessions stood that were asked for so far."""
+        self.starting_s = 0.0
+        """Seconds until something serves, beside those of opening its sessions."""
         self._nodes: dict[Provider, dict[str, int]] = {}
         self._children: OrderedDict[_Seat, Child] = OrderedDict()
         self._profiler: _Profiler | None = None
@@ -173,8 +175,9 @@ class Bench:
         """Keep the replicas of all children within `available_bytes`, where that is known."""
         self._memory_bytes, self._footprint_bytes = available_bytes, footprint_bytes
 
-    def is_warm(self, shape: SessionShape) -> bool:
-        """Whether sessions of this shape stand already, so that measuring costs no loading."""
+    def is_warm(self, config: ServingConfig) -> bool:
+        """Whether its sessions stand already, so that measuring costs no loading."""
+        shape = config.session_shape
         standing = self._profiler is not None and self._profiler.shape == shape
         return standing or _Seat(shape) in self._children
 
@@ -265,24 +268,22 @@ class Bench:
 
     def close(self) -> None:
         """Kill all children, forget the model's outputs and what was compiled of it."""
-        self._close_profiler()
-        while self._children:
-            self._children.popitem()[1].close()
+        self._close_children()
         self._drop_outputs()
         if self._products is not None:
             self._products.cleanup()
             self._products = None
 
+    def _close_children(self) -> None:
+        self._close_profiler()
+        while self._children:
+            self._children.popitem()[1].close()
+
     def __enter__(self) -> "Bench":
         """Return the bench."""
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Kill all children."""
         self.close()
 

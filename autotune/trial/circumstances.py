@@ -50,9 +50,13 @@ class Circumstances:
         Raises:
             MeasureError: the machine is no longer what it was.
         """
+        self.look(child.was_stopped())
+
+    def look(self, stopped: bool = False) -> None:
+        """Likewise while something else measured, which was stopped meanwhile or not."""
         before_s, self._asleep_s = self._asleep_s, asleep_s()
         slept = self._asleep_s - before_s > LEAST_SLEEP_S
-        self._suspended = child.was_stopped() or slept or self._suspended
+        self._suspended = stopped or slept or self._suspended
         now = usable_cores()
         if now != self._cores:
             raise MeasureError(

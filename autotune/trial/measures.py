@@ -5,7 +5,7 @@ from typing import Protocol, TypeVar
 
 from autotune.outcome import ModelInfo, ServiceTimes, TrialOutcome
 from autotune.records import Failed, Placement
-from autotune.spec import ModelSpec, SessionShape, TrialSpec
+from autotune.spec import ModelSpec, ServingConfig, SessionShape, TrialSpec
 from autotune.stats.judge import Decides
 from autotune.trial import wire
 from autotune.trial.spawn import Tell
@@ -14,7 +14,8 @@ T = TypeVar("T")
 
 
 class Measures(Protocol):
-    """A bench: children that measure (`Bench`), or one that keeps what it did (`KeptBench`)."""
+    """A bench: children that measure (`Bench`), servers that do (`ServerBench`), or one that keeps
+    what another did (`KeptBench`)."""
 
     @property
     def model(self) -> ModelSpec:
@@ -53,7 +54,11 @@ class Measures(Protocol):
     def limit_memory(self, available_bytes: int | None, footprint_bytes: int) -> None:
         """As `Bench.limit_memory`."""
 
-    def is_warm(self, shape: SessionShape) -> bool:
+    @property
+    def starting_s(self) -> float:
+        """Seconds until something serves, beside those of opening its sessions."""
+
+    def is_warm(self, config: ServingConfig) -> bool:
         """As `Bench.is_warm`."""
 
     def service_times(

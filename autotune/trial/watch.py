@@ -53,18 +53,18 @@ class Watch:
 
     def measured(self, served: wire.Served) -> Measured:
         """Return the outcome of the run, which has ended."""
+        # Of a session a prefix: replicas take requests in order and finish them.
         done = ~np.isnan(self._log.finished_s)
-        count = int(np.sum(done))  # a prefix: replicas take requests in order and finish them
         offered = int(np.sum(self._scheduled_s <= self._offered_until_s))
-        log = RequestLog(self._log.control, *(column[:count].copy() for column in self._log[1:]))
+        log = RequestLog(self._log.control, *(column[done] for column in self._log[1:]))
         return Measured(
-            scheduled_s=self._scheduled_s[:count],
+            scheduled_s=self._scheduled_s[done],
             ready_s=log.ready_s,
             claimed_s=log.claimed_s,
             started_s=log.started_s,
             finished_s=log.finished_s,
             batch_size=log.batch_size,
-            lost=max(0, offered - count),
+            lost=max(0, offered - int(np.sum(done))),
             stopped="ended" if self.decision == "go_on" else self.decision,
             duration_s=served.duration_s,
             cpu_s=served.cpu_s,

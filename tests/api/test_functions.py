@@ -27,7 +27,7 @@ from autotune.stages.gate import GateAnswer
 from autotune.stages.gate_rounds import GateQuestion
 from autotune.stages.question import MeasureQuestion, Question
 
-GOLDEN = Path(__file__).parents[1] / "golden" / "v8.autotune.json"
+GOLDEN = Path(__file__).parents[1] / "golden" / "v9.autotune.json"
 TWO = ServingConfig(replicas=2, intra_op_threads=1)
 
 
@@ -225,7 +225,7 @@ def test_files_are_compared_listed_and_reported(tmp_path: Path) -> None:
     found = autotune.compare(GOLDEN, autotune.Tuned(TUNED))
     assert (found.differs, found.names) == (False, (str(GOLDEN), "this result"))
     files = autotune.ls(GOLDEN.parent)
-    assert len(files) == 8
+    assert len(files) == 9
     assert [one.path for one in files] == files.paths
     (tmp_path / "bad.autotune.json").write_text("{")
     assert "is not JSON" in str(autotune.ls([GOLDEN, tmp_path]))

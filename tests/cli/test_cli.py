@@ -11,7 +11,7 @@ import pytest
 
 from autotune.cli.app import run
 
-GOLDEN = str(Path(__file__).parents[1] / "golden" / "v8.autotune.json")
+GOLDEN = str(Path(__file__).parents[1] / "golden" / "v9.autotune.json")
 
 
 def autotune(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -54,7 +54,7 @@ def mistakes(mlp: Path, images: Path, folder: Path) -> dict[tuple[str, ...], str
         ("search", *good, "--requests", str(folder / "mix.csv")): "line 3: x=1x7: the model wants",
         ("search", *good, "--learn-from", "none.json"): "there is no such file",
         ("search", *good, "--learn-from", str(mlp)): "is not JSON",
-        ("search", *good, "--learn-from", GOLDEN.replace("v8", "v6")): "teaches nothing",
+        ("search", *good, "--learn-from", GOLDEN.replace("v9", "v6")): "teaches nothing",
         ("search", *good, "--incumbent", "none.json"): "cannot be read",
         ("search", *good, "--incumbent", str(mlp)): "is not JSON",
         ("search", *good, "-o", str(folder / "other.txt")): "not a tuned file",

@@ -19,7 +19,7 @@ from autotune.cli.commands import kinds_of
 from autotune.cli.exit_codes import EXIT_CODES, ExitCode
 from autotune.cli.settings import ON_THE_COMMAND_LINE_ONLY
 
-GOLDEN = str(Path(__file__).parents[1] / "golden" / "v8.autotune.json")
+GOLDEN = str(Path(__file__).parents[1] / "golden" / "v9.autotune.json")
 COMMANDS: dict[str, Any] = dict(getattr(typer.main.get_command(app), "commands", {}))
 
 Said = Callable[..., str]

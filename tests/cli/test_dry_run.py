@@ -79,3 +79,17 @@ def test_a_verification_says_what_it_would_start(
     text = " ".join(capsys.readouterr().out.split())
     assert "to verify onnxruntime, started with" in text
     assert "6 s to warm up and 60 s at each" in text
+
+
+def test_a_search_through_a_server_is_planned_with_what_the_server_can_express(
+    mlp: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = str(tmp_path / "mlp.autotune.json")
+    asked = ["search", str(mlp), "--slo", "50ms", "-o", output, "--dry-run"]
+    assert run([*asked, "--target", "onnxruntime"]) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert "through onnxruntime" in out
+    assert "first the engine itself, then the server from its answer" in out
+    assert "max_batch_size: a session does not batch" in out
+    assert run(asked) == 0
+    assert "first the engine itself" not in capsys.readouterr().out

@@ -8,7 +8,7 @@ from autotune import config_file
 from autotune.cli.app import run
 from autotune.exports.exporters import EXPORTERS
 
-GOLDEN = Path(__file__).parents[1] / "golden" / "v8.autotune.json"
+GOLDEN = Path(__file__).parents[1] / "golden" / "v9.autotune.json"
 TUNED = config_file.read(GOLDEN)
 
 

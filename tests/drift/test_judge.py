@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 from msgspec.structs import replace
-from promised import TUNED
+from promised import TUNED, through_server
 from queueing import serve
 from searched import SPREAD, System, searched
 from watch_alarms import KINDS, Kind, watched
@@ -209,6 +209,13 @@ def test_notes_name_gaps_in_the_table_and_what_is_not_compared() -> None:
     assert found.notes[1].endswith("--loads 30,49,80,120`")
     gaps = report(record(17, Spell(6_000)), replace(FILE, arrivals="poisson with 2 s gaps"))
     assert any("gaps" in one for one in gaps.notes)
+
+
+def test_who_watches_is_told_of_the_server_that_the_file_is_about() -> None:
+    found = report(record(17, Spell(6_000)), through_server(FILE))
+    (note,) = (one for one in found.notes if "was measured through litserve 0.2.19" in one)
+    assert note.endswith("hold what that server logs against it")
+    assert not any("through" in one for one in report(record(17, Spell(6_000))).notes)
 
 
 def test_a_stricter_reader_sees_fewer_alarms() -> None:

@@ -315,7 +315,7 @@ def test_names_and_paths_meant_to_break_out_stay_data(name: str, text: str) -> N
 
 
 def test_a_file_becomes_a_deployment_of_its_recommended_configuration() -> None:
-    tuned = config_file.read(GOLDEN.with_name("v8.autotune.json"))
+    tuned = config_file.read(GOLDEN.with_name("v9.autotune.json"))
     entry = entry_to_deploy(tuned)
     deployment = deployment_of(tuned, entry, None)
     assert deployment.config == tuned.recommended
@@ -326,7 +326,7 @@ def test_a_file_becomes_a_deployment_of_its_recommended_configuration() -> None:
 
 
 def test_a_torch_file_becomes_a_deployment_of_torch() -> None:
-    tuned = config_file.read(GOLDEN.with_name("v8.autotune.json"))
+    tuned = config_file.read(GOLDEN.with_name("v9.autotune.json"))
     entry = entry_to_deploy(tuned)
     torch = msgspec.structs.replace(tuned, runtime="torch 2.13.0")
     deployment = deployment_of(torch, entry, None)

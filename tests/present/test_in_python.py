@@ -9,6 +9,9 @@ from autotune.present.in_python import ARGUMENTS, FLAGS, in_python, speaks_pytho
 
 ONLY_THERE = {"dry-run", "verbose", "quiet", "json", "csv", "junit", "github", "list", "help"} | {
     "all-trials",
+    "fleet",
+    "kubernetes",
+    "machine-type",
     "markdown",
     "picture",
     "png",

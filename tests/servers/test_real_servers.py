@@ -19,6 +19,7 @@ from autotune import config_file
 from autotune.cli.app import run
 from autotune.exports.deployment import Knob
 from autotune.exports.exporters import EXPORTERS
+from autotune.servers.running import version_of
 from autotune.servers.starters import STARTERS
 from autotune.spec import ServingConfig
 
@@ -75,3 +76,20 @@ def test_a_server_does_what_its_export_says(
     assert load["requests"] > 80
     assert load["overhead_ms"] > 0
     assert 0 < load["inference_ms"] < load["p50"]["value_ms"]
+
+
+@pytest.mark.parametrize("server", ["litserve"])
+def test_a_search_goes_through_the_server(
+    server: str, python: Path, mlp: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "served.autotune.json"
+    asked = ["search", str(mlp), "--slo", "200ms", "--loads", "40", "--budget", "16s"]
+    through = ["--target", server, "--python", str(python), "--allow-shared", "-o", str(output)]
+    assert run([*asked, *through]) in (0, 1), capsys.readouterr().err
+    target = config_file.read(output).target
+    assert target is not None
+    assert (target.server, target.version) == (server, version_of(python, server))
+    (load,) = target.loads
+    assert load.ratio is not None
+    assert load.ratio > 1  # HTTP and JSON come on top
+    assert "Measured through litserve" in capsys.readouterr().out

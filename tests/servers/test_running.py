@@ -1,6 +1,7 @@
 """A made-up server of a dozen lines: started, driven, ended, and failing in every way."""
 
 import os
+import subprocess
 import sys
 import textwrap
 import time
@@ -10,8 +11,16 @@ import numpy as np
 import pytest
 
 from autotune.errors import ServerError
-from autotune.servers.drive import Connection, Target, drive
-from autotune.servers.running import RunningServer, free_ports, is_free, missing_modules, version_of
+from autotune.request_log import new_log
+from autotune.servers.drive import Connection, Target, Watched, drive
+from autotune.servers.running import (
+    RunningServer,
+    end_orphans,
+    free_ports,
+    is_free,
+    missing_modules,
+    version_of,
+)
 from autotune.servers.starter import Place, Starter
 
 SERVER = """
@@ -32,7 +41,7 @@ class Handler(BaseHTTPRequestHandler):
         if self.path == "/bad":
             self.reply(503, b"no\\nroom")
         else:
-            time.sleep(0.02)
+            time.sleep(10 if self.path == "/slow" else 0.02)
             answer = {"outputs": [], "parameters": {"process": os.getpid()}}
             self.reply(200, json.dumps(answer).encode())
     def log_message(self, *words): pass
@@ -72,6 +81,33 @@ def test_a_server_is_ended_with_all_that_it_started(place: Place) -> None:
     assert is_free(place.port)
 
 
+def test_servers_whose_autotune_was_killed_are_ended_by_the_next(place: Place) -> None:
+    code = """
+import os, sys
+sys.path[:0] = sys.argv[3:]
+from pathlib import Path
+from test_running import starter
+from autotune.servers.running import RunningServer
+from autotune.servers.starter import Place
+place = Place(Path(sys.argv[1]), "made-up", int(sys.argv[2]), (0, 0, 0), Path(sys.executable))
+server = RunningServer(starter(), place, 20.0)
+print(*server.pids(), flush=True)
+os.kill(os.getpid(), 9)
+"""
+    here = Path(__file__).parent
+    command = [sys.executable, "-c", code, str(place.folder), str(place.port), str(here)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    pids = [int(word) for word in done.stdout.split()]
+    assert pids, done.stderr
+    with RunningServer(starter(), place._replace(port=free_ports(1)[0]), 20.0) as own:
+        end_orphans()
+        assert own.pids()
+    until_s = time.monotonic() + 10
+    while any(Path(f"/proc/{pid}/cwd").exists() for pid in pids) and time.monotonic() < until_s:
+        time.sleep(0.05)
+    assert not any(Path(f"/proc/{pid}/cwd").exists() for pid in pids)
+
+
 def test_requests_leave_on_schedule_whatever_became_of_those_before(place: Place) -> None:
     with RunningServer(starter(), place, 20.0):
         target = Target(f"http://127.0.0.1:{place.port}/infer", [b"{}"])
@@ -91,6 +127,19 @@ def test_answers_that_are_no_200_are_unanswered_and_say_why(place: Place) -> Non
         driven = drive(Target(f"http://127.0.0.1:{place.port}/bad", [b"{}"]), np.zeros(5), 2)
         assert np.all(np.isinf(driven.latency_s))
         assert driven.errors == ["the server answered 503: no room"]
+
+
+def test_whoever_watches_ends_a_run_and_what_is_under_way_has_no_answer(place: Place) -> None:
+    with RunningServer(starter(), place, 20.0):
+        target = Target(f"http://127.0.0.1:{place.port}/slow", [b"{}"])
+        log = new_log(40)
+        looks = iter([0.3, None])
+        driven = drive(target, np.arange(40.0), 4, Watched(log, lambda: next(looks)))
+        assert log.elapsed_s < 5
+    assert np.isfinite(driven.sent_s).sum() == 1
+    assert np.isinf(driven.finished_s).all()
+    assert driven.errors
+    assert log.ready_s[0] == 0.0  # it was sent when none was under way
 
 
 def test_nobody_there_is_said() -> None:

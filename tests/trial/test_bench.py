@@ -125,10 +125,10 @@ def test_sessions_that_spin_use_cpu_while_idle(mlp: Path) -> None:
 
 def test_one_shape_is_loaded_once(mlp: Path) -> None:
     with Bench(ModelSpec(path=str(mlp))) as bench:
-        assert not bench.is_warm(TWO.session_shape)
+        assert not bench.is_warm(TWO)
         bench.measure(trial(duration_s=0.1))
         bench.measure(trial(duration_s=0.1, load_rps=300))
-        assert bench.is_warm(TWO.session_shape)
+        assert bench.is_warm(TWO)
         assert len(children()) == 1
 
 
@@ -138,8 +138,8 @@ def test_memory_bounds_how_many_shapes_stay_open(mlp: Path) -> None:
         bench.measure(trial(duration_s=0.1))
         other = ServingConfig(replicas=2, intra_op_threads=2)
         bench.measure(trial(duration_s=0.1, config=other))
-        assert bench.is_warm(other.session_shape)
-        assert not bench.is_warm(TWO.session_shape)
+        assert bench.is_warm(other)
+        assert not bench.is_warm(TWO)
 
 
 def kill_soon(bench: Bench, number: signal.Signals) -> threading.Thread:
@@ -220,14 +220,13 @@ def test_pauses_are_kept_and_said_with_what_ran_beside(mlp: Path) -> None:
 
 def test_sessions_profiled_last_or_kept_stay_open_for_measurements(mlp: Path) -> None:
     request = ClosedLoop(busy=1, batch_size=1, duration_s=0.01, min_runs=1)
-    one, two = ServingConfig(intra_op_threads=1).session_shape, TWO.session_shape
-    kept = ServingConfig(intra_op_threads=2).session_shape
+    one, kept = ServingConfig(intra_op_threads=1), ServingConfig(intra_op_threads=2)
     with Bench(ModelSpec(path=str(mlp))) as bench:
-        for shape in (one, two):
-            bench.service_times(shape, request, timeout_s=30)
-        bench.service_times(kept, request, timeout_s=30, keep=True)
+        for config in (one, TWO):
+            bench.service_times(config.session_shape, request, timeout_s=30)
+        bench.service_times(kept.session_shape, request, timeout_s=30, keep=True)
         assert not bench.is_warm(one)
-        assert bench.is_warm(two)
+        assert bench.is_warm(TWO)
         assert bench.is_warm(kept)
         before = len(children())
         assert isinstance(bench.measure(trial(duration_s=0.1)), Measured)
