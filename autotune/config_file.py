@@ -30,7 +30,7 @@ import msgspec
 from autotune.bounded_file import read_bytes
 from autotune.contradictions import at_odds
 from autotune.errors import ConfigFileError, UsageError, did_you_mean_file
-from autotune.file_head import head_of, held, is_of_format
+from autotune.file_head import format_of, head_of, held
 from autotune.lesson import Lesson
 from autotune.probes.machine import Machine
 from autotune.records import (
@@ -314,6 +314,18 @@ def write(path: Path, tuned: TunedFile) -> None:
         raise UnwrittenError(f"-o {path}: cannot be written: {error.strerror}", tuned) from None
 
 
+def write_other(path: Path, record: Record) -> None:
+    """Write a file of another format, whole or not at all.
+
+    Raises:
+        UsageError: the place cannot be written.
+    """
+    try:
+        write_whole(path, to_json(record).encode())
+    except OSError as error:
+        raise UsageError(f"-o {path}: cannot be written: {error.strerror}") from None
+
+
 def check_writable(path: Path) -> None:
     """Find out before measuring whether `write` can succeed, without touching an existing file.
 
@@ -337,7 +349,7 @@ def check_place(path: Path, kind: str, what: str) -> None:
     """
     if path.is_dir():
         raise UsageError(f"-o {path}: is a directory; name a file in it")
-    if path.exists() and not is_of_format(path, kind):
+    if path.exists() and format_of(path) != kind:
         raise UsageError(
             f"-o {path}: exists and is not a {what}; it is left alone: choose another name"
         )

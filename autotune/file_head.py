@@ -46,12 +46,12 @@ def head_of(data: bytes, path: Path) -> Head:
         raise ConfigFileError(f"{path}: is not JSON: {error}") from None
 
 
-def is_of_format(path: Path, kind: str) -> bool:
-    """Whether a file says of itself that it is of a format; False where it cannot be read."""
+def format_of(path: Path) -> Any:
+    """Return of which format a file says that it is; None where it cannot be read."""
     try:
-        return bool(head_of(read_bytes(path, MOST_HELD_BYTES), path).format == kind)
+        return head_of(read_bytes(path, MOST_HELD_BYTES), path).format
     except (OSError, ConfigFileError):
-        return False
+        return None
 
 
 def held(path: Path) -> bytes:

@@ -16,10 +16,9 @@ from autotune import config_file
 from autotune.bounded_file import read_bytes
 from autotune.config_file import Status, TunedFile
 from autotune.errors import ConfigFileError, UsageError, did_you_mean, did_you_mean_file
-from autotune.file_head import MOST_HELD_BYTES, is_of_format
+from autotune.file_head import MOST_HELD_BYTES, format_of
 from autotune.spec import Objective, Record, Slo
 from autotune.tabular import printable
-from autotune.whole_file import write_whole
 
 FORMAT = "autotune-fleet"
 SUFFIX = ".fleet.json"
@@ -98,7 +97,7 @@ class _Entries(msgspec.Struct):
 
 def is_fleet_file(path: Path) -> bool:
     """Whether a file says of itself that it is a fleet's; False where it cannot be read."""
-    return is_of_format(path, FORMAT)
+    return bool(format_of(path) == FORMAT)
 
 
 def read(path: Path) -> FleetFile:
@@ -179,10 +178,7 @@ def write(path: Path, fleet: FleetFile) -> None:
     Raises:
         UsageError: the place cannot be written.
     """
-    try:
-        write_whole(path, to_json(fleet).encode())
-    except OSError as error:
-        raise UsageError(f"-o {path}: cannot be written: {error.strerror}") from None
+    config_file.write_other(path, fleet)
 
 
 def check_writable(path: Path) -> None:

@@ -186,7 +186,7 @@ def fleet_search(
     with (
         asked.model(model, shapes, input, requests, seed) as spec,
         _watching(progress) as observe,
-        connected(_text(ray, "ray")) as cluster,
+        connected(asked.text(ray, "ray")) as cluster,
     ):
         question = Question(
             model=spec,
@@ -226,8 +226,8 @@ def fleet_manifest(machine_types: Mapping[str, str]) -> str:
         raise UsageError(f"machine_types={machine_types!r} is not a dict like {{'t': '2,3Gi'}}")
     return ray_cluster_yaml(
         {
-            check_name(_text(name, "machine_types"), "machine_types:"): parse_size(
-                _text(size, f"machine_types[{name!r}]"), f"machine_types[{name!r}]={size!r}"
+            check_name(asked.text(name, "machine_types"), "machine_types:"): parse_size(
+                asked.text(size, f"machine_types[{name!r}]"), f"machine_types[{name!r}]={size!r}"
             )
             for name, size in machine_types.items()
         }
@@ -246,9 +246,3 @@ def _watching(progress: object) -> Iterator[FleetObserver]:
         yield progress
     else:
         raise UsageError(f"progress={progress!r} is neither True, False nor a function")
-
-
-def _text(value: object, name: str) -> str:
-    if not isinstance(value, str):
-        raise UsageError(f"{name}={value!r} is not a text")
-    return value

@@ -8,6 +8,7 @@ from autotune import config_file
 from autotune.api import asked, start
 from autotune.api.asked import PathLike, Progress
 from autotune.api.result import Result
+from autotune.cli.exit_codes import SEARCHED
 from autotune.embed import Tuned
 from autotune.errors import UsageError
 from autotune.frames import frame_of
@@ -48,7 +49,7 @@ class TogetherResult(Result[TogetherFile]):
     @property
     def exit_code(self) -> int:
         """What `autotune search` exits with: 0 complete, 1 an SLO is not met, 130 interrupted."""
-        return {"complete": 0, "slo_not_met": 1, "interrupted": 130}[self.record.status]
+        return SEARCHED[self.record.status]
 
     @property
     def models(self) -> dict[str, Tuned]:

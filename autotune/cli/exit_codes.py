@@ -5,6 +5,7 @@ from enum import IntEnum
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
+    from autotune.config_file import Status
     from autotune.drift.records import DriftAnswer
     from autotune.planning.records import Answer
     from autotune.stages.gate import GateAnswer
@@ -68,6 +69,13 @@ EXIT_CODES = (
 )
 """The codes never change their meaning; new ones may come."""
 
+SEARCHED: "Mapping[Status, ExitCode]" = {
+    "complete": ExitCode.ANSWERED,
+    "slo_not_met": ExitCode.MISSED,
+    "interrupted": ExitCode.INTERRUPTED,
+}
+"""What `search` ends with, by the status of what it found."""
+
 CHECKED: "Mapping[GateAnswer, ExitCode]" = {
     "holds": ExitCode.ANSWERED,
     "slo_missed": ExitCode.MISSED,
@@ -75,7 +83,7 @@ CHECKED: "Mapping[GateAnswer, ExitCode]" = {
     "undecided": ExitCode.UNDECIDED,
     "stale": ExitCode.STALE,
 }
-"""What `check` ends with, by its answer."""
+"""Likewise `check`, by its answer."""
 
 WATCHED: "Mapping[DriftAnswer, ExitCode]" = {
     "fits": ExitCode.ANSWERED,

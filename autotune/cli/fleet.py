@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from autotune.cli import completions
 from autotune.cli.exit_codes import ExitCode
 from autotune.cli.flags import (
     parse_budget_s,
@@ -17,7 +16,6 @@ from autotune.cli.flags import (
     verbosity_of,
 )
 from autotune.cli.options import (
-    OBJECTIVE,
     OUTPUT,
     TRAFFIC,
     AllowSharedOption,
@@ -27,6 +25,7 @@ from autotune.cli.options import (
     JsonOption,
     LoadOption,
     ModelArgument,
+    ObjectiveOption,
     PercentileOption,
     QuietOption,
     RequestsOption,
@@ -107,16 +106,7 @@ def fleet(
     ] = None,
     arrivals: ArrivalsOption = None,
     trace: TraceOption = None,
-    objective: Annotated[
-        str,
-        typer.Option(
-            metavar="WHAT",
-            help="What to find: latency (lowest), capacity (highest load within the SLO), cpu, "
-            "cores or energy (least within the SLO).",
-            autocompletion=completions.objectives,
-            rich_help_panel=OBJECTIVE,
-        ),
-    ] = "latency",
+    objective: ObjectiveOption = "latency",
     budget: Annotated[
         str | None,
         typer.Option(
@@ -189,11 +179,10 @@ def fleet(
 
 
 def _run(asked: "FleetQuestion", address: str, verbosity: int, json: bool) -> int:
+    from autotune import fleet_file
     from autotune.cli.foreign import clean
-    from autotune.cli.page import print_page
     from autotune.fleet.cluster import connected
     from autotune.fleet.search import search
-    from autotune.present.machine_types import types_page
 
     try:
         with connected(address) as cluster:
@@ -202,21 +191,23 @@ def _run(asked: "FleetQuestion", address: str, verbosity: int, json: bool) -> in
         text = "interrupted before there was an answer; nothing was written, and what was measured"
         typer.echo(f"{text} is kept: the same command goes on", err=True)
         return ExitCode.INTERRUPTED
+    print_fleet(found, json)
+    if verbosity >= 0 and not json:
+        typer.echo(f"\nWritten to {clean(str(asked.question.output))}")
+    return ExitCode(fleet_file.exit_code(found))
+
+
+def print_fleet(found: "FleetFile", json: bool) -> None:
+    """Print what was found on machine types, as a page or as the file itself."""
     if json:
         from autotune import fleet_file, tabular
 
         typer.echo(tabular.terminal_safe(fleet_file.to_json(found)), nl=False)
-    else:
-        print_page(types_page(found))
-        if verbosity >= 0:
-            typer.echo(f"\nWritten to {clean(str(asked.question.output))}")
-    return _exit_code(found)
+        return
+    from autotune.cli.page import print_page
+    from autotune.present.machine_types import types_page
 
-
-def _exit_code(found: "FleetFile") -> ExitCode:
-    from autotune.fleet_file import exit_code
-
-    return ExitCode(exit_code(found))
+    print_page(types_page(found))
 
 
 class FleetLines:

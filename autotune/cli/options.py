@@ -46,6 +46,16 @@ SloOption = Annotated[
         rich_help_panel=OBJECTIVE,
     ),
 ]
+ObjectiveOption = Annotated[
+    str,
+    typer.Option(
+        metavar="WHAT",
+        help="What to find: latency (lowest), capacity (highest load within the SLO), cpu, "
+        "cores or energy (least within the SLO).",
+        autocompletion=completions.objectives,
+        rich_help_panel=OBJECTIVE,
+    ),
+]
 PercentileOption = Annotated[
     str,
     typer.Option(

@@ -36,16 +36,17 @@ def report(
     file for several machine types or models, the page has them all.
     """
     from autotune import config_file, fleet_file
+    from autotune.file_head import format_of
     from autotune.reports import choose, page
     from autotune.reports import markdown as as_markdown
     from autotune.reports import png as as_png
     from autotune.reports import svg as as_svg
     from autotune.reports.types_page import fleet_report
-    from autotune.together.file import is_together
-    from autotune.together.file import read as read_together
+    from autotune.together import file as together_file
 
     page_only = png is None and svg is None and not markdown
-    of_several = fleet_file.is_fleet_file(file) or is_together(file)
+    kind = format_of(file)
+    of_several = kind in (fleet_file.FORMAT, together_file.FORMAT)
     if of_several and not page_only:
         raise UsageError(f"{file}: holds several tuned files: name one, like {file}#NAME")
     if output is None and page_only:
@@ -53,10 +54,10 @@ def report(
     if of_several and output is not None:
         from autotune.reports.together_page import together_page
 
-        is_fleet = fleet_file.is_fleet_file(file)
-        text = (
-            fleet_report(fleet_file.read(file)) if is_fleet else together_page(read_together(file))
-        )
+        if kind == fleet_file.FORMAT:
+            text = fleet_report(fleet_file.read(file))
+        else:
+            text = together_page(together_file.read(file))
         _write("-o", output, text.encode())
         return
     tuned = config_file.read(file)

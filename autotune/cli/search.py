@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from autotune.cli import completions
-from autotune.cli.exit_codes import ExitCode
+from autotune.cli.exit_codes import SEARCHED, ExitCode
 from autotune.cli.flags import (
     parse_allowed,
     parse_budget_s,
@@ -32,6 +32,7 @@ from autotune.cli.options import (
     JsonOption,
     LoadOption,
     ModelsArgument,
+    ObjectiveOption,
     PercentileOption,
     ProvidersOption,
     QuietOption,
@@ -112,16 +113,7 @@ def search(
             rich_help_panel=TARGET,
         ),
     ] = None,
-    objective: Annotated[
-        str,
-        typer.Option(
-            metavar="WHAT",
-            help="What to find: latency (lowest), capacity (highest load within the SLO), cpu, "
-            "cores or energy (least within the SLO).",
-            autocompletion=completions.objectives,
-            rich_help_panel=OBJECTIVE,
-        ),
-    ] = "latency",
+    objective: ObjectiveOption = "latency",
     safe: Annotated[
         str | None,
         typer.Option(
@@ -308,9 +300,7 @@ def _run(question: "Question", verbosity: int, json: bool) -> int:
     _tell(tuned, json)
     if verbosity >= 0 and not json:
         typer.echo(f"\nWritten to {clean(str(question.output))}")
-    if tuned.status == "interrupted":
-        return ExitCode.INTERRUPTED
-    return ExitCode.MISSED if tuned.status == "slo_not_met" else ExitCode.ANSWERED
+    return SEARCHED[tuned.status]
 
 
 def _tell(tuned: "TunedFile", json: bool) -> None:

@@ -9,7 +9,6 @@ from autotune.errors import UsageError
 
 if TYPE_CHECKING:
     from autotune.config_file import TunedFile
-    from autotune.fleet_file import FleetFile
 
 
 def show(
@@ -26,17 +25,19 @@ def show(
     a file for several machine types or models, all are shown; `FILE#NAME` is one of them.
     """
     from autotune import config_file, fleet_file, tabular
+    from autotune.cli.fleet import print_fleet
     from autotune.cli.together import print_together
-    from autotune.together.file import is_together
-    from autotune.together.file import read as read_together
+    from autotune.file_head import format_of
+    from autotune.together import file as together_file
 
     demand_one(json, csv)
-    if fleet_file.is_fleet_file(file) or is_together(file):
+    kind = format_of(file)
+    if kind in (fleet_file.FORMAT, together_file.FORMAT):
         if csv or trials:
             raise UsageError(f"{file}: holds several tuned files: name one, like {file}#NAME")
-        if is_together(file):
-            return print_together(read_together(file), json)
-        return _show_fleet(fleet_file.read(file), json)
+        if kind == together_file.FORMAT:
+            return print_together(together_file.read(file), json)
+        return print_fleet(fleet_file.read(file), json)
     tuned = config_file.read(file)
     if json:
         typer.echo(tabular.terminal_safe(config_file.to_json(tuned)), nl=False)
@@ -51,17 +52,6 @@ def show(
         from autotune.cli.page import print_answer
 
         print_answer(tuned)
-
-
-def _show_fleet(fleet: "FleetFile", json: bool) -> None:
-    from autotune import fleet_file, tabular
-    from autotune.cli.page import print_page
-    from autotune.present.machine_types import types_page
-
-    if json:
-        typer.echo(tabular.terminal_safe(fleet_file.to_json(fleet)), nl=False)
-    else:
-        print_page(types_page(fleet))
 
 
 def demand_one(json: bool, csv: bool) -> None:

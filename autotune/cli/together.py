@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from autotune.cli.exit_codes import ExitCode
+from autotune.cli.exit_codes import SEARCHED, ExitCode
 from autotune.cli.flags import parse_budget_s, parse_slo
 from autotune.errors import UsageError
 
@@ -120,9 +120,7 @@ def _run(question: "TogetherQuestion", verbosity: int, json: bool) -> int:
     print_together(found, json)
     if verbosity >= 0 and not json:
         typer.echo(f"\nWritten to {clean(str(question.output))}")
-    if found.status == "interrupted":
-        return ExitCode.INTERRUPTED
-    return ExitCode.MISSED if found.status == "slo_not_met" else ExitCode.ANSWERED
+    return SEARCHED[found.status]
 
 
 def print_together(found: "TogetherFile", json: bool) -> None:

@@ -78,7 +78,7 @@ class Predictor:
 
     def corrected(self, points: Indices) -> Lanes:
         """Return some points as they are predicted by now."""
-        return _only(self._lanes, points)
+        return self._lanes.some(points)
 
     @property
     def law(self) -> ServiceLaw:
@@ -120,7 +120,7 @@ class Predictor:
     def foresee(self, points: Indices, arrivals_s: Samples) -> Forecast:
         """Predict some points under other arrivals, as corrected so far."""
         basis = self._basis
-        return forecast(arrivals_s, _only(self._lanes, points), basis.law, basis.quantile)
+        return forecast(arrivals_s, self._lanes.some(points), basis.law, basis.quantile)
 
     def learn(self, seen: Sequence[tuple[int, Sequence[ServiceState]]]) -> None:
         """Correct the law for sessions that were seen serving, and for others as they are alike.
@@ -183,7 +183,7 @@ class Predictor:
 
     def _simulate(self, load: int, points: Indices) -> None:
         basis = self._basis
-        lanes = _nudged(_only(self._lanes, points), (0.0, -NUDGE))
+        lanes = _nudged(self._lanes.some(points), (0.0, -NUDGE))
         found = forecast(basis.arrivals_s[load], lanes, basis.law, basis.quantile)
         found_s = found.objective_s.reshape(2, len(points))
         self.predicted_s[load, points] = found_s[0]
@@ -237,21 +237,8 @@ def _rest_s(lanes: Lanes, lane: int, state: ServiceState) -> float:
     return state.rested * float(np.median(w_s))
 
 
-def _only(lanes: Lanes, points: Indices) -> Lanes:
-    return lanes._replace(
-        replicas=lanes.replicas[points],
-        max_batch=lanes.max_batch[points],
-        timeout_s=lanes.timeout_s[points],
-        alone_s=lanes.alone_s[points],
-        crowding=lanes.crowding[points],
-        calm_busy=None if lanes.calm_busy is None else lanes.calm_busy[points],
-        rests_as=None if lanes.rests_as is None else lanes.rests_as[points],
-    )
-
-
 def _nudged(lanes: Lanes, log_factors: Sequence[float]) -> Lanes:
     """The lanes over and over, at each factor of their service times."""
     times = len(log_factors)
     factors = np.repeat(np.exp(log_factors), len(lanes.replicas))
-    every = _only(lanes, np.tile(np.arange(len(lanes.replicas)), times))
-    return every._replace(alone_s=every.alone_s * factors[:, None])
+    return lanes.some(np.tile(np.arange(len(lanes.replicas)), times)).slower(factors)

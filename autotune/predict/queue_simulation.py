@@ -41,6 +41,22 @@ class Lanes(NamedTuple):
     rests_as: Indices | None = None
     """Which row of `rests_s` holds; needed with it."""
 
+    def some(self, points: Indices) -> "Lanes":
+        """Return some of the lanes, or some repeatedly."""
+        return self._replace(
+            replicas=self.replicas[points],
+            max_batch=self.max_batch[points],
+            timeout_s=self.timeout_s[points],
+            alone_s=self.alone_s[points],
+            crowding=self.crowding[points],
+            calm_busy=None if self.calm_busy is None else self.calm_busy[points],
+            rests_as=None if self.rests_as is None else self.rests_as[points],
+        )
+
+    def slower(self, factors: Samples) -> "Lanes":
+        """Return the lanes with executions that take so many times as long, shape (lanes,)."""
+        return self._replace(alone_s=self.alone_s * factors[:, None])
+
 
 def table_sizes(largest: int) -> Samples:
     """Return the batch sizes of a table that reaches this far: powers of two, at least two."""

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from msgspec import structs
 
 from autotune.config_file import PolicyEntry, TunedFile
-from autotune.present.cells import as_tone, bounds, cpu_ms, share, value, verdict
+from autotune.present.cells import as_tone, bounds, cpu_ms, met_if_undisturbed, share, value
 from autotune.present.document import BLANK, Column, Document, Line, Row, Table
 from autotune.records import Percentile, Placement, Summary
 from autotune.service import TradeOff
@@ -61,7 +61,7 @@ def _cells(summary: Summary, fields: dict[str, str], with_intervals: bool) -> li
         *(_percentile(one, with_intervals) for one in percentiles),
         share(summary.slo_attainment),
         cpu_ms(summary),
-        _slo(summary),
+        met_if_undisturbed(summary),
     ]
 
 
@@ -70,11 +70,6 @@ def _percentile(one: Percentile, with_interval: bool) -> str:
         return value(one)
     low, high = bounds(one)
     return f"{value(one)} [{low}-{high}]"
-
-
-def _slo(summary: Summary) -> str:
-    met = "overload" if summary.diverged else verdict(summary.slo_verdict, summary.meets_slo)
-    return f"{met} *" if summary.disturbed else met
 
 
 def _notes(tuned: TunedFile, with_intervals: bool) -> Iterator[Line]:

@@ -31,6 +31,16 @@ def verdict(proven: str, keeps: bool) -> str:
     return proven if proven != "undecided" else "met?" if keeps else "missed?"
 
 
+def met(seen: Summary) -> str:
+    """Likewise by what was measured; `overload` where the queue grew without end."""
+    return "overload" if seen.diverged else verdict(seen.slo_verdict, seen.meets_slo)
+
+
+def met_if_undisturbed(seen: Summary) -> str:
+    """Likewise, marked where something disturbed the measurement."""
+    return f"{met(seen)} *" if seen.disturbed else met(seen)
+
+
 def as_tone(good: bool) -> Tone:
     """The tone of what is well and of what is not."""
     return "good" if good else "bad"

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from autotune.config_file import PolicyEntry
 from autotune.fleet_file import FleetFile, MachineResult
-from autotune.present.cells import as_tone, cpu_ms, value, verdict
+from autotune.present.cells import as_tone, cpu_ms, met, value
 from autotune.present.document import BLANK, Column, Document, Line, Row, Table
 from autotune.tabular import printable
 from autotune.units import format_ms, format_rps
@@ -65,8 +65,7 @@ def _cells(entry: PolicyEntry) -> list[str]:
     seen = entry.measured
     if seen is None:
         return [load, name, f"~{format_ms(entry.predicted_ms)}", "-", "predicted"]
-    met = "overload" if seen.diverged else verdict(seen.slo_verdict, seen.meets_slo)
-    return [load, name, value(seen.objective), cpu_ms(seen), met]
+    return [load, name, value(seen.objective), cpu_ms(seen), met(seen)]
 
 
 def _legend(fleet: FleetFile) -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from autotune.present.cells import as_tone, share, value, verdict
+from autotune.present.cells import as_tone, met_if_undisturbed, share, value
 from autotune.present.document import BLANK, Column, Document, Line, Row, Table
 from autotune.together.records import Contender, TogetherFile
 from autotune.together.sentence import WAYS, where
@@ -43,7 +43,6 @@ def _rows(found: TogetherFile, one: Contender) -> Iterator[Row]:
         steps = [configs[name] for name in asked.steps]
         if len(steps) > 1:
             steps = [f"{name} {text}" for name, text in zip(asked.steps, steps, strict=True)]
-        met = "overload" if seen.diverged else verdict(seen.slo_verdict, seen.meets_slo)
         cells = [
             WAYS[one.way] if not number else "",
             f"{asked.name} {format_rps(asked.load_rps)}/s",
@@ -51,7 +50,7 @@ def _rows(found: TogetherFile, one: Contender) -> Iterator[Row]:
             value(seen.p50),
             value(seen.objective),
             share(seen.slo_attainment),
-            f"{met} *" if seen.disturbed else met,
+            met_if_undisturbed(seen),
             f"{one.cores_used:.2f}" if not number else "",
         ]
         yield Row(cells, as_tone(seen.meets_slo) if best else "dim")

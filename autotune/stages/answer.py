@@ -14,12 +14,12 @@ from autotune.config_file import (
     Status,
     TunedFile,
 )
-from autotune.outcome import Measured
+from autotune.outcome import Measured, ModelInfo
 from autotune.probes.machine import this_machine
 from autotune.runtime_environment import is_torch
 from autotune.search_info import Learnt, SearchInfo, StopReason
 from autotune.service import Power
-from autotune.spec import ServingConfig
+from autotune.spec import ModelSpec, ServingConfig
 from autotune.stages.confirm import finalists
 from autotune.stages.context import Context
 from autotune.stages.energy import power_after, trade_offs
@@ -67,17 +67,7 @@ def answer(context: Context, ground: Ground, strategy: Search, ended: Ended) -> 
         policy=entries,
         slo=question.slo,
         arrivals=ground.traffics[0].pattern.describe(),
-        model=ModelIdentity(
-            name=question.name,
-            sha256=ended.model_sha256,
-            function=question.model.function,
-            channels_last=question.model.channels_last,
-            inputs=info.inputs,
-            request_shapes=info.sample_shapes,
-            request_source=info.sample_source,
-            batchable=info.batchable,
-            batch_reason=info.batch_reason,
-        ),
+        model=identity_of(question.name, question.model, info, ended.model_sha256),
         machine=this_machine(with_gpus=ground.lattice.configs[0].on_gpu),
         runtime=info.runtime,
         autotune=version("autotune"),
@@ -95,6 +85,21 @@ def answer(context: Context, ground: Ground, strategy: Search, ended: Ended) -> 
         power=power,
         trade_offs=trade_offs(context, power, rates_rps, lambda config: cores_of(config, ground)),
         target=target,
+    )
+
+
+def identity_of(name: str, model: ModelSpec, info: ModelInfo, sha256: str) -> ModelIdentity:
+    """Return which model a file is for: as a person named it, and as it was found to be."""
+    return ModelIdentity(
+        name=name,
+        sha256=sha256,
+        function=model.function,
+        channels_last=model.channels_last,
+        inputs=info.inputs,
+        request_shapes=info.sample_shapes,
+        request_source=info.sample_source,
+        batchable=info.batchable,
+        batch_reason=info.batch_reason,
     )
 
 

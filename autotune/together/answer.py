@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from autotune import model_file
-from autotune.config_file import ModelIdentity, PolicyEntry, Status, TunedFile
+from autotune.config_file import PolicyEntry, Status, TunedFile
 from autotune.errors import MeasureError
 from autotune.probes.machine import this_machine
 from autotune.search_info import SearchInfo, StopReason
+from autotune.stages.answer import identity_of
 from autotune.stats.summary import summarize
 from autotune.strategy.winner import Contender as Single
 from autotune.strategy.winner import Goal, compare
@@ -149,17 +150,7 @@ def _member(
         policy=[entry],
         slo=service.slo,
         arrivals=service.traffic.pattern.describe(),
-        model=ModelIdentity(
-            name=model.name,
-            sha256=model_file.sha256(Path(model.spec.path)),
-            function=model.spec.function,
-            channels_last=model.spec.channels_last,
-            inputs=info.inputs,
-            request_shapes=info.sample_shapes,
-            request_source=info.sample_source,
-            batchable=info.batchable,
-            batch_reason=info.batch_reason,
-        ),
+        model=identity_of(model.name, model.spec, info, model_file.sha256(Path(model.spec.path))),
         machine=this_machine(),
         runtime=info.runtime,
         autotune=version("autotune"),

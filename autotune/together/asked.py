@@ -87,24 +87,21 @@ def check_services(services: Sequence[Service]) -> tuple[Service, ...]:
         raise UsageError("several models are searched together: name at least two")
     if len(steps) > MOST_MODELS:
         raise UsageError(f"{len(steps)} models: at most {MOST_MODELS} are searched together")
-    seen: dict[str, Step] = {}
+    names: set[str] = set()
+    models: set[tuple[str | None, Path]] = set()
     for step in steps:
-        path = str(Path(step.model.path).resolve())
-        for other in seen.values():
-            same = (step.model.function, path) == (
-                other.model.function,
-                str(Path(other.model.path).resolve()),
+        model = (step.model.function, Path(step.model.path).resolve())
+        if model in models:
+            raise UsageError(
+                f"{step.model.path}: is given twice: name it once, with the sum of its loads"
             )
-            if same:
-                raise UsageError(
-                    f"{step.model.path}: is given twice: name it once, with the sum of its loads"
-                )
-        if step.name in seen:
+        if step.name in names:
             raise UsageError(
                 f"two models are called {step.name!r}: rename a file, or name them in a file of "
                 "services"
             )
-        seen[step.name] = step
+        names.add(step.name)
+        models.add(model)
     return tuple(services)
 
 

@@ -11,7 +11,7 @@ from autotune.stages.goal import LOST_NOISE, MIN_NOISE, standard_error
 from autotune.stats.service import busy_with_room, executions_of, service_states
 from autotune.stats.summary import summarize
 from autotune.strategy.protocol import Observation, Prediction
-from autotune.together.joints import Space, slower, worst
+from autotune.together.joints import Space, worst
 from autotune.together.measuring import Run
 from autotune.together.question import Service
 from autotune.together.survey import Ground, Known
@@ -82,7 +82,7 @@ def _basis(one: Known, space: Space, model: int) -> Basis:
     )
     shapes, of = np.unique(places.round(6), axis=0, return_inverse=True)
     return Basis(
-        lanes=slower(one.lanes, points, slowed),
+        lanes=one.lanes.some(points).slower(slowed),
         law=one.law,
         shapes=of.ravel(),
         places=shapes,

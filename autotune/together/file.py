@@ -6,18 +6,12 @@ import msgspec
 
 from autotune import config_file
 from autotune.bounded_file import read_bytes
-from autotune.errors import ConfigFileError, UsageError
-from autotune.file_head import MOST_HELD_BYTES, is_of_format
+from autotune.errors import ConfigFileError
+from autotune.file_head import MOST_HELD_BYTES
 from autotune.tabular import printable
 from autotune.together.records import TogetherFile
-from autotune.whole_file import write_whole
 
 FORMAT = "autotune-together"
-
-
-def is_together(path: Path) -> bool:
-    """Whether a file says that it is one for several models; False where it cannot be read."""
-    return is_of_format(path, FORMAT)
 
 
 class _Members(msgspec.Struct):
@@ -68,7 +62,4 @@ def write(path: Path, found: TogetherFile) -> None:
     Raises:
         UsageError: the place cannot be written.
     """
-    try:
-        write_whole(path, config_file.to_json(found).encode())
-    except OSError as error:
-        raise UsageError(f"-o {path}: cannot be written: {error.strerror}") from None
+    config_file.write_other(path, found)

@@ -13,7 +13,7 @@ import numpy as np
 
 from autotune.outcome import Samples
 from autotune.predict.forecast import forecast
-from autotune.predict.queue_simulation import Indices, Lanes
+from autotune.predict.queue_simulation import Indices
 from autotune.spec import ServingConfig
 from autotune.together.question import Service
 from autotune.together.slowing import Company, company, slow_down
@@ -119,21 +119,8 @@ def latencies(ground: Ground, model: int, points: Indices, slowed: Samples) -> S
     """Return predicted seconds of one model's points at its percentile, slowed down."""
     one = ground.known[model]
     return forecast(
-        one.arrivals_s, slower(one.lanes, points, slowed), one.law, one.quantile
+        one.arrivals_s, one.lanes.some(points).slower(slowed), one.law, one.quantile
     ).objective_s
-
-
-def slower(lanes: Lanes, points: Indices, factor: Samples) -> Lanes:
-    """Return some lanes with executions that take longer."""
-    return lanes._replace(
-        replicas=lanes.replicas[points],
-        max_batch=lanes.max_batch[points],
-        timeout_s=lanes.timeout_s[points],
-        alone_s=lanes.alone_s[points] * factor[:, None],
-        crowding=lanes.crowding[points],
-        calm_busy=None if lanes.calm_busy is None else lanes.calm_busy[points],
-        rests_as=None if lanes.rests_as is None else lanes.rests_as[points],
-    )
 
 
 def worst(
