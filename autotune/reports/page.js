@@ -1,20 +1,4 @@
-// The page's only script: draws the pictures, sorts, filters and copies.
-const specs = JSON.parse(document.getElementById("specs").textContent);
-const config = {
-  background: null,
-  font: "system-ui, sans-serif",
-  legend: { orient: "top", title: null, columns: 4, labelLimit: 0 },
-  view: { stroke: null },
-};
-const options = { mode: "vega-lite", renderer: "svg", actions: false, config };
-
-async function draw() {
-  for (const box of document.querySelectorAll("[data-chart]")) {
-    await vegaEmbed(box, specs[box.dataset.chart], options);
-  }
-  document.body.dataset.drawn = "yes";
-}
-
+// Sorts, filters and copies.
 function sortBy(table, column, kind) {
   const heading = table.tHead.rows[0].cells[column];
   const ascending = heading.getAttribute("aria-sort") !== "ascending";
@@ -58,5 +42,3 @@ table.addEventListener("click", async (event) => {
     window.prompt("The command:", button.dataset.command);
   }
 });
-
-draw();

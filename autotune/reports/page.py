@@ -10,7 +10,8 @@ from autotune.config_file import Trial, TunedFile
 from autotune.present.answer import target_lines
 from autotune.records import Summary
 from autotune.reports.charts import charts
-from autotune.reports.markup import escaped, figure, script_data
+from autotune.reports.frame import Head, drawing, figures, framed
+from autotune.reports.markup import escaped
 from autotune.reports.series import result_of
 from autotune.units import format_cores, format_ms, format_percent, format_rps, format_shape
 
@@ -37,28 +38,19 @@ LOST_LAST = 1e12
 
 def page(tuned: TunedFile) -> str:
     """Return the whole report."""
-    import vl_convert
-
     pictures = charts(tuned)
     sentence, *more = _SENTENCE_ENDS.split(tuned.summary, maxsplit=1)
-    script = (HERE / "page.js").read_text()
-    return Template((HERE / "page.html").read_text()).substitute(
-        title=escaped(f"{tuned.model.name}: autotune report"),
-        style=(HERE / "page.css").read_text(),
-        model=escaped(tuned.model.name),
-        asked=escaped(_asked(tuned)),
-        sentence=escaped(sentence),
-        more=escaped(" ".join(more)),
-        pictures="\n".join(figure(chart) for chart in pictures),
+    main = Template((HERE / "page.html").read_text()).substitute(
+        pictures=figures(pictures),
         missing=escaped(_missing(tuned)),
         facts=_facts(tuned),
         front=_front(tuned) + _trade_offs(tuned),
         headings="".join(_heading(name, kind) for name, kind in COLUMNS),
         trials="\n".join(_trial(tuned, trial) for trial in tuned.trials),
         count=len(tuned.trials),
-        specs=script_data({chart.name: chart.spec for chart in pictures}),
-        script=vl_convert.javascript_bundle(script).replace("</script", "<\\/script"),
     )
+    head = Head("autotune report", tuned.model.name, sentence, " ".join(more), _asked(tuned))
+    return framed(head, main, scripts=drawing(pictures, (HERE / "page.js").read_text()))
 
 
 def _asked(tuned: TunedFile) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from autotune.planning.records import Plan
 from autotune.planning.words import NAMES
 from autotune.present.fleet import answer_lines, details
+from autotune.reports.frame import Head
 from autotune.reports.plan_charts import plan_charts
 from autotune.reports.tables_page import Words, tables_page
 from autotune.units import format_duration
@@ -20,11 +21,7 @@ def plan_page(plan: Plan) -> str:
     asked, sentence, *more = (line.text for line in answer_lines(plan))
     return tables_page(
         Words(
-            what="autotune plan",
-            title=plan.model,
-            sentence=sentence,
-            more=" ".join(more),
-            asked=asked,
+            Head("autotune plan", plan.model, sentence, " ".join(more), asked),
             tables="The plan",
             facts="Trace and prices",
         ),

@@ -2,6 +2,7 @@
 
 from autotune.present.together import notes, ways
 from autotune.reports.chart import GREY, Chart, field, log, rule, spec, tip
+from autotune.reports.frame import Head
 from autotune.reports.tables_page import Words, tables_page
 from autotune.together.records import TogetherFile
 from autotune.together.sentence import WAYS
@@ -17,11 +18,13 @@ def together_page(found: TogetherFile) -> str:
     )
     return tables_page(
         Words(
-            what="autotune report",
-            title=" + ".join(found.members),
-            sentence=f"{sentence.rstrip('.')}.",
-            more=" ".join(more),
-            asked=f"{loads}; {format_cores(found.machine.cores_usable)} of {found.machine.cpu}",
+            Head(
+                what="autotune report",
+                about=" + ".join(found.members),
+                sentence=f"{sentence.rstrip('.')}.",
+                more=" ".join(more),
+                asked=f"{loads}; {format_cores(found.machine.cores_usable)} of {found.machine.cpu}",
+            ),
             tables="Every way that was measured",
             facts="How",
         ),

@@ -1,8 +1,6 @@
 """A fleet's search as one self-contained HTML page: a table, and a section a machine type."""
 
 from base64 import b64encode
-from pathlib import Path
-from string import Template
 
 from autotune.fleet_file import FleetFile, MachineResult
 from autotune.present.answer import answer_page
@@ -10,24 +8,19 @@ from autotune.present.document import as_html
 from autotune.present.machine_types import types_page
 from autotune.reports.chart import Chart
 from autotune.reports.charts import charts
+from autotune.reports.frame import Head, framed
 from autotune.reports.markup import escaped
 from autotune.reports.picture import svg
 
-HERE = Path(__file__).parent
 PICTURES = ("latency", "policy")
 """Of each machine type; the report of `FILE#TYPE` has them all."""
 
 
 def fleet_report(fleet: FleetFile) -> str:
     """Return the whole page."""
-    return Template((HERE / "types_page.html").read_text()).substitute(
-        title=escaped(f"{fleet.model}: autotune fleet"),
-        style=(HERE / "page.css").read_text(),
-        model=escaped(fleet.model),
-        sentence=escaped(fleet.summary),
-        table=as_html(types_page(fleet)),
-        sections="\n".join(map(_section, fleet.machines)),
-    )
+    table = f'<section id="types"><div class="wide">{as_html(types_page(fleet))}</div></section>'
+    head = Head("autotune report: machine types", fleet.model, fleet.summary)
+    return framed(head, "\n".join([table, *map(_section, fleet.machines)]))
 
 
 def _section(machine: MachineResult) -> str:

@@ -1,4 +1,4 @@
-// The page's only script: draws the pictures.
+// Draws the pictures.
 const specs = JSON.parse(document.getElementById("specs").textContent);
 const config = {
   background: null,
@@ -11,7 +11,7 @@ const options = { mode: "vega-lite", renderer: "svg", actions: false, config };
 const views = [];
 for (const box of document.querySelectorAll("[data-chart]")) {
   const { view } = await vegaEmbed(box, specs[box.dataset.chart], options);
-  if (specs[box.dataset.chart].params) views.push(view);
+  if (specs[box.dataset.chart].params?.some(({ name }) => name === "shown")) views.push(view);
 }
 // The policy that is chosen below one picture is shown in all.
 for (const view of views) {
