@@ -44,7 +44,7 @@ class Arriving(NamedTuple):
     counts: Counts
     """Requests by bin, shape (bins,)."""
     dispersion: float
-    """Of the requests within a bin, given its count; see `dispersion_within`. Poisson: 1."""
+    """Of the requests within a bin, given its count; see `_dispersion`. Poisson: 1."""
     excerpts: tuple[Excerpt, ...]
     """32 to 64 stretches of 8192 requests, evenly over the requests; up to 2**19 requests all."""
     began: str | None
@@ -178,24 +178,7 @@ def _date(moment_s: float) -> str:
     return datetime.fromtimestamp(moment_s, UTC).isoformat(timespec="milliseconds")
 
 
-def coarsened(arriving: Arriving, step_s: float) -> Counts:
-    """Return requests by steps of other length, shape (steps,); their sum stays.
-
-    What a bin holds is shared by the steps that it lies in as its time is, and rounded so that
-    sums up to each step are off by less than one request. The last step may end after the trace.
-    """
-    steps = max(1, int(np.ceil(arriving.seconds / step_s * (1 - 1e-12))))
-    passed = np.concatenate([[0], np.cumsum(arriving.counts)])
-    edges = np.arange(1, steps + 1) * (step_s / arriving.bin_s)
-    # An edge that should be that of a bin must not fall short of it by rounding.
-    nearest = np.rint(edges)
-    edges = np.where(np.abs(edges - nearest) < 1e-9 * nearest, nearest, edges)
-    upto = np.rint(np.interp(edges, np.arange(len(passed)), passed))
-    upto[-1] = passed[-1]
-    return np.asarray(np.diff(upto, prepend=0), dtype=np.int64)
-
-
-def dispersion_within(arriving: Arriving, bin_s: float) -> float:
+def _dispersion(stretches: list[Samples], bin_s: float) -> float:
     """Return the index of dispersion of what arrives within bins, given what each bin holds.
 
     Of N requests in a bin that came by chance, the counts n_i of its m = 8 equal parts are
@@ -208,16 +191,7 @@ def dispersion_within(arriving: Arriving, bin_s: float) -> float:
 
     A rate that changes within bins counts as clustering, so of wider bins the value is higher.
     Where an excerpt is shorter than four bins, bins are halved until it is not.
-
-    Args:
-        arriving: a trace.
-        bin_s: seconds of a bin, which may be others than those of its counts.
     """
-    stretches = [excerpt.times_s for excerpt in arriving.excerpts]
-    return _dispersion([np.concatenate(stretches)] if arriving.is_whole else stretches, bin_s)
-
-
-def _dispersion(stretches: list[Samples], bin_s: float) -> float:
     lasted_s = float(np.median([times_s[-1] - times_s[0] for times_s in stretches]))
     if lasted_s <= 0:
         return 1.0

@@ -60,7 +60,6 @@ class Tail(NamedTuple):
     share: Samples
     """Of the requests that are answered within it; ends below 1 where the rest never are."""
     mean_batch: float
-    batches_per_s: float
 
     def quantile_s(self, quantile: float) -> float:
         """Return the latency in seconds that this share stays within; infinite: none does."""
@@ -85,17 +84,15 @@ def tail_unlimited(
         ratios: of an execution to those, each as likely: its jitter.
     """
     (formed,) = form(arrivals, [batching.max_batch], batching.timeout_s)
-    return tail_of(formed, arrivals.mean_rps, batch_s, ratios)
+    return tail_of(formed, batch_s, ratios)
 
 
-def tail_of(
-    formed: Formed, mean_rps: float, batch_s: Samples, ratios: Sequence[float] = _EVEN
-) -> Tail:
+def tail_of(formed: Formed, batch_s: Samples, ratios: Sequence[float] = _EVEN) -> Tail:
     """Return the tail of batches that formed like this; arguments as in `tail_unlimited`."""
     executed_s = batch_s[formed.size - 1]
     latency_s = (formed.lag_s + np.multiply.outer(np.array(ratios), executed_s)).ravel()
     requests = np.tile(formed.requests, len(ratios))
-    return _tail(latency_s, requests, formed.mean_batch, mean_rps)
+    return _tail(latency_s, requests, formed.mean_batch)
 
 
 def tail_replicas(arrivals: Mmpp, batching: Batching, batch_s: Samples, replicas: int) -> Tail:
@@ -113,7 +110,7 @@ def tail_replicas(arrivals: Mmpp, batching: Batching, batch_s: Samples, replicas
     """
     most = batching.max_batch
     if arrivals.mean_rps * batch_s[-1] >= replicas * most:
-        return Tail(np.zeros(1), np.zeros(1), float(most), replicas / float(batch_s[-1]))
+        return Tail(np.zeros(1), np.zeros(1), float(most))
     timeout_s = batching.timeout_s
     whole = wait_for_one(arrivals, timeout_s, batch_s, replicas)
     parts = [(whole.latency_s, whole.requests.sum(axis=1) / whole.mean_batch)]
@@ -136,7 +133,7 @@ def tail_replicas(arrivals: Mmpp, batching: Batching, batch_s: Samples, replicas
                 inverse_batch += sign / one.mean_batch
     latency_s, requests = _merged(*map(np.concatenate, zip(*parts, strict=True)))
     mean_batch = min(max(1.0, 1 / inverse_batch), float(most))
-    return _tail(latency_s, requests, mean_batch, arrivals.mean_rps)
+    return _tail(latency_s, requests, mean_batch)
 
 
 def _share_waiting(fast: Waited, free: Waited, batch_s: Samples, replicas: int) -> float:
@@ -158,10 +155,10 @@ def _share_waiting(fast: Waited, free: Waited, batch_s: Samples, replicas: int) 
     return high
 
 
-def _tail(latency_s: Samples, requests: Samples, mean_batch: float, mean_rps: float) -> Tail:
+def _tail(latency_s: Samples, requests: Samples, mean_batch: float) -> Tail:
     order = np.argsort(latency_s, kind="stable")
     upto = np.cumsum(requests[order])
-    return Tail(latency_s[order], upto / upto[-1], mean_batch, mean_rps / mean_batch)
+    return Tail(latency_s[order], upto / upto[-1], mean_batch)
 
 
 def _merged(latency_s: Samples, requests: Samples) -> tuple[Samples, Samples]:

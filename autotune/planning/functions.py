@@ -229,7 +229,7 @@ def _planned(
 ) -> FunctionPlanned:
     at = (np.arange(RATIOS) + 0.5) / RATIOS
     ratios = np.quantile(model.jitter, at, method="inverted_cdf")
-    tail = tail_of(one.formed, arrivals.mean_rps, one.batch_s, ratios.tolist())
+    tail = tail_of(one.formed, one.batch_s, ratios.tolist())
     mean_s = float(one.formed.size_share @ one.batch_s) * float(np.mean(model.jitter))
     return FunctionPlanned(
         name=price.name,

@@ -19,8 +19,6 @@ from autotune.planning.arriving import (
     SHORTEST_S,
     Arriving,
     arriving_of,
-    coarsened,
-    dispersion_within,
     read_arriving,
 )
 from autotune.planning.dates import plain_dates
@@ -262,17 +260,6 @@ def test_excerpts_are_stretches_evenly_over_the_requests(
         assert gaps_s.max() <= 2 * times_s[-1] / 32
 
 
-def test_steps_share_bins_and_keep_the_sum() -> None:
-    arriving = arriving_of(draw(Traffic(load_rps=40), 200.0, (1,)), "times")
-    for step_s in (0.05, 0.2, 1.0, 7.3, 60.0, 1e4):
-        steps = coarsened(arriving, step_s)
-        assert steps.sum() == arriving.requests
-        assert len(steps) == int(np.ceil(arriving.seconds / step_s - 1e-9))
-    assert np.array_equal(coarsened(arriving, 0.05), arriving.counts)
-    by_second = [part.sum() for part in np.split(arriving.counts, range(20, 4000, 20))]
-    assert np.array_equal(coarsened(arriving, 1.0), by_second)
-
-
 def test_the_peak_is_that_of_the_busiest_window() -> None:
     times_s = np.sort(np.concatenate([np.arange(100.0), 30.02 + np.arange(40) * 0.05]))
     arriving = arriving_of(times_s, "times")
@@ -311,7 +298,6 @@ def test_a_rate_beyond_what_excerpts_hold_of_a_bin_is_measured_in_shorter_ones()
     arriving = arriving_of(times_s, "times")
     assert not arriving.is_whole
     assert arriving.dispersion == pytest.approx(1.0, abs=0.05)
-    assert dispersion_within(arriving, 10.0) == pytest.approx(1.0, abs=0.05)
 
 
 def test_long_gaps_are_told_the_longest_first(tmp_path: Path) -> None:
