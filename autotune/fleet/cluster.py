@@ -109,6 +109,7 @@ class RayCluster:
     def __init__(self) -> None:
         """Nothing runs yet."""
         self._streams: dict[Hashable, Any] = {}
+        self._nodes: dict[Hashable, Node] = {}
 
     def members(self, named_onnx: bool, known: Sequence[Member] = ()) -> list[Member]:
         """Return the nodes that are alive and have CPUs to give, with what they say of themselves.
@@ -146,7 +147,7 @@ class RayCluster:
         run = ray.remote(num_cpus=member.node.cpus, num_returns="streaming", max_retries=0)
         stream = run(on_node.run).options(scheduling_strategy=_on(member.node)).remote(job)
         name = len(self._streams)
-        self._streams[name] = stream
+        self._streams[name], self._nodes[name] = stream, member.node
         return name
 
     def wait(self, timeout_s: float) -> list[tuple[Hashable, Message | Gone]]:
@@ -167,6 +168,19 @@ class RayCluster:
                 self._streams[name] = None
                 message = Gone(_first_line(error))
             news.append((name, message))
+        return news or self._cut_off()
+
+    def _cut_off(self) -> list[tuple[Hashable, Message | Gone]]:
+        """Return the searches whose nodes Ray has given up: their streams never end by themselves.
+
+        That a node's network is gone breaks no connection.
+        """
+        alive = {node.id for node in _alive()}
+        news: list[tuple[Hashable, Message | Gone]] = []
+        for name, stream in self._streams.items():
+            if stream is not None and self._nodes[name].id not in alive:
+                self._streams[name] = None
+                news.append((name, Gone("Ray hears nothing of it any more")))
         return news
 
     def stop(self, search: Hashable) -> None:
