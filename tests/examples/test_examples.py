@@ -11,6 +11,7 @@ from types import ModuleType
 from typing import Any
 from xml.etree import ElementTree
 
+import kubernetes_validate
 import numpy as np
 import pytest
 import yaml
@@ -220,6 +221,7 @@ def test_compose_and_kubernetes_grant_one_cpu_and_run_what_the_dockerfile_does(
     context = folder / service["build"]["context"]
     assert (context / service["build"]["dockerfile"]).samefile(folder / "Dockerfile")
     job = yaml.safe_load((folder / "kubernetes.yaml").read_text())
+    kubernetes_validate.validate(job, "1.37", strict=True)
     (container,) = job["spec"]["template"]["spec"]["containers"]
     resources = container["resources"]
     assert resources["requests"] == resources["limits"]
