@@ -21,18 +21,17 @@ about 14 minutes on two cores.
 """
 
 import argparse
-import contextlib
 import math
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
 from fresh import add_model_options, model_of, spread
-from rival_model_analyzer import RESULT, Rival, Tools, find_program, run_model_analyzer
+from rival_model_analyzer import Rival, Winner, add_tool_options, rival_of
 from rounds import Results, side_by_side
 
 from autotune.config_file import TunedFile
@@ -69,9 +68,9 @@ def run_autotune(name: str, shapes: Sequence[str], slo_ms: int) -> tuple[float, 
     return seconds, msgspec.json.decode(done.stdout, type=TunedFile)
 
 
-def sides_at(load_rps: float, rival: Rival, tuned: TunedFile) -> dict[str, ServingConfig]:
+def sides_at(load_rps: float, winner: Winner, tuned: TunedFile) -> dict[str, ServingConfig]:
     """Return what is measured at this load."""
-    sides = {DEFAULT: RUNTIME_DEFAULT, THEIRS: rival.winner, OURS: tuned.recommended}
+    sides = {DEFAULT: RUNTIME_DEFAULT, THEIRS: winner.config, OURS: tuned.recommended}
     reaching = [entry.config for entry in tuned.policy if entry.load_rps >= load_rps]
     if reaching and reaching[0] != tuned.recommended:
         sides[OURS_HERE] = reaching[0]
@@ -81,13 +80,14 @@ def sides_at(load_rps: float, rival: Rival, tuned: TunedFile) -> dict[str, Servi
 def print_searches(rival: Rival, seconds: float, tuned: TunedFile) -> None:
     """Print what either search cost, and what it chose."""
     tried = {trial.config for trial in tuned.trials}
+    (winner,) = rival.winners.values()
     policy = [f"{entry.config.describe()} up to {entry.load_rps:g}/s" for entry in tuned.policy]
     print("| search | wall s | measurements | configurations | choice | as it says |")
     print("|---|---|---|---|---|---|")
     print(
         f"| {THEIRS}, quick | {rival.seconds:.0f} | {rival.measurements} | {rival.configurations} "
-        f"| {rival.winner.describe()} | {rival.throughput_rps:.0f}/s at p99 {rival.p99_ms:.1f} ms, "
-        f"{rival.in_flight} in flight |"
+        f"| {winner.config.describe()} | {winner.throughput_rps:.0f}/s at p99 "
+        f"{winner.p99_ms:.1f} ms, {winner.in_flight} in flight |"
     )
     print(
         f"| {OURS} | {seconds:.0f} | {len(tuned.trials)} | {len(tried)} "
@@ -131,53 +131,26 @@ def _against(runs: Sequence[Measured], base: Sequence[Measured]) -> list[str]:
     return [whole, between, "differs" if found.differs else "noise"]
 
 
-@contextlib.contextmanager
-def folder_of(keep: Path | None) -> Iterator[Path]:
-    """Yield the folder to work in: one that is kept, or one that is gone afterwards."""
-    if keep is None:
-        with tempfile.TemporaryDirectory(prefix="model-analyzer-") as folder:
-            yield Path(folder)
-    else:
-        keep.mkdir(parents=True, exist_ok=True)
-        yield keep.resolve()
-
-
 def main() -> None:
     """Run both searches, then print what they cost and how their choices serve."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     add_model_options(parser, MODEL)
-    environment = "the program, or the environment or folder that holds it"
-    parser.add_argument("--pytriton", type=Path, required=True, help="its environment")
-    parser.add_argument("--model-analyzer", type=Path, required=True, help=environment)
-    parser.add_argument("--perf-analyzer", type=Path, help=f"{environment} [default: PYTRITON]")
+    add_tool_options(parser)
     parser.add_argument("--slo", type=int, default=10, help="p99 in whole ms")
     parser.add_argument("--shares", default="0.5,0.8,0.95", help="of Model Analyzer's throughput")
     parser.add_argument("--rounds", type=int, default=6)
     parser.add_argument("--seconds", type=float, default=8.0, help="of each run")
-    parser.add_argument(
-        "--keep",
-        type=Path,
-        help="work in this folder; a search of Model Analyzer's that ended here is not run again",
-    )
     options = parser.parse_args()
-    tools = Tools(
-        find_program(options.pytriton, "python"),
-        find_program(options.perf_analyzer or options.pytriton, "perf_analyzer"),
-        find_program(options.model_analyzer, "model-analyzer"),
-    )
     shapes = options.shape or (SHAPES if options.model == MODEL else [])
     model, slo = model_of(options.model, shapes), Slo(latency_ms=options.slo)
-    with folder_of(options.keep) as folder:
-        if (found := folder / RESULT).exists():
-            rival = msgspec.json.decode(found.read_bytes(), type=Rival)
-        else:
-            rival = run_model_analyzer(model, options.slo, tools, folder)
+    rival = rival_of({"model": (model, options.slo)}, options)
     seconds, tuned = run_autotune(options.model, shapes, options.slo)
     print_searches(rival, seconds, tuned)
-    loads_rps = [float(share) * rival.throughput_rps for share in options.shares.split(",")]
-    sides = {load: sides_at(load, rival, tuned) for load in loads_rps}
+    (winner,) = rival.winners.values()
+    loads_rps = [float(share) * winner.throughput_rps for share in options.shares.split(",")]
+    sides = {load: sides_at(load, winner, tuned) for load in loads_rps}
     results = side_by_side(model, sides, slo, options.rounds, options.seconds)
-    print_comparison(results, sides, slo, rival.throughput_rps)
+    print_comparison(results, sides, slo, winner.throughput_rps)
 
 
 if __name__ == "__main__":

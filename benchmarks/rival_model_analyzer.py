@@ -1,94 +1,42 @@
-"""Runs NVIDIA's Model Analyzer on a model, with a tritonserver that needs no GPU or container.
+"""Runs NVIDIA's Model Analyzer on models, with a tritonserver that needs no GPU or container.
 
-For `against_model_analyzer.py`, which says where the programs come from. Everything is written to
-one folder; every process that was started is gone afterwards.
+For `against_model_analyzer.py`, which says where the programs come from, and
+`joint_against_model_analyzer.py`. Everything is written to one folder; every process that was
+started is gone afterwards.
 """
 
+import argparse
 import contextlib
 import csv
 import json
+import math
 import os
-import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
-from fresh import in_fresh_process
+from rival_triton import Tools, add_to_repository, write_wrappers
 
-from autotune.engine.source import Tensors
-from autotune.models.onnx_model import declared, open_session
-from autotune.models.sample_inputs import make_samples
-from autotune.spec import RUNTIME_DEFAULT, ModelSpec, Record, ServingConfig
+from autotune.spec import ModelSpec, Record, ServingConfig
 
-DEFAULT_MAX_BATCH = 4
-"""Of the configuration that Model Analyzer starts from: Triton's own choice for ONNX models."""
 LONGEST_S = 3600.0
 RESULT = "model-analyzer.json"
 
-SERVED = '''"""Serves model.onnx with one session per instance, and batches as they come."""
 
-from pathlib import Path
+class Winner(Record, frozen=True):
+    """What Model Analyzer chose for a model."""
 
-import numpy as np
-import onnxruntime
-import triton_python_backend_utils as backend
-
-
-class TritonPythonModel:
-    def initialize(self, args):
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        self.session = onnxruntime.InferenceSession(
-            str(Path(__file__).with_name("model.onnx")),
-            options,
-            providers=["CPUExecutionProvider"],
-        )
-        self.inputs = [one.name for one in self.session.get_inputs()]
-        self.outputs = [one.name for one in self.session.get_outputs()]
-
-    def execute(self, requests):
-        feeds = {}
-        for name in self.inputs:
-            parts = [
-                backend.get_input_tensor_by_name(request, name).as_numpy() for request in requests
-            ]
-            feeds[name] = parts[0] if len(parts) == 1 else np.concatenate(parts)
-        ends = np.cumsum([len(part) for part in parts])
-        results = self.session.run(None, feeds)
-        return [
-            backend.InferenceResponse(
-                [
-                    backend.Tensor(name, whole[end - len(part) : end])
-                    for name, whole in zip(self.outputs, results)
-                ]
-            )
-            for part, end in zip(parts, ends)
-        ]
-'''
-
-
-class Tools(NamedTuple):
-    """The programs of the other side."""
-
-    python: Path
-    """Of the environment that holds nvidia-pytriton."""
-    perf_analyzer: Path
-    model_analyzer: Path
-
-
-class Tensor(NamedTuple):
-    """An input or output of one request, without its batch axis."""
-
-    name: str
-    dtype: str
-    """As Triton calls it."""
-    shape: list[int]
+    config: ServingConfig
+    in_flight: int
+    """Requests that its load generator kept waiting or running when this was best."""
+    throughput_rps: float
+    p99_ms: float
 
 
 class Rival(Record, frozen=True):
@@ -98,115 +46,45 @@ class Rival(Record, frozen=True):
     """Wall time of the whole program."""
     measurements: int
     configurations: int
-    winner: ServingConfig
-    in_flight: int
-    """Requests that its load generator kept waiting or running when the winner was best."""
-    throughput_rps: float
-    p99_ms: float
+    winners: dict[str, Winner]
+    """By model."""
 
 
-def signature(model: ModelSpec) -> tuple[list[Tensor], list[Tensor]]:
-    """Return the inputs and outputs of a request; needs a process of its own.
+class Wanted(NamedTuple):
+    """What Model Analyzer is asked of a model."""
 
-    Raises:
-        SystemExit: the model has no batch axis in front.
-    """
-    session = open_session(model.path, RUNTIME_DEFAULT.session_shape)
-    sample = make_samples(declared(session.get_inputs()), model)[0]
-    names = [output.name for output in session.get_outputs()]
-    answer = dict(zip(names, session.run(None, sample), strict=True))
-
-    def tensors(arrays: Tensors) -> list[Tensor]:
-        if any(array.ndim < 2 or array.shape[0] != 1 for array in arrays.values()):
-            raise SystemExit(f"{model.path}: needs a batch axis in front, and one more")
-        return [
-            Tensor(name, _triton_type(a.dtype.name), [*a.shape[1:]]) for name, a in arrays.items()
-        ]
-
-    return tensors(sample), tensors(answer)
+    model: ModelSpec
+    slo_ms: int
+    """p99."""
+    stable_within_percent: int | None = None
+    """By which windows of the load generator may differ from each other; None: its own choice."""
 
 
-def _triton_type(dtype: str) -> str:
-    return "TYPE_" + dtype.upper().replace("FLOAT", "FP")
-
-
-def build_repository(folder: Path, model: ModelSpec) -> None:
-    """Write a model repository that serves the model, without settings of its own."""
-    inputs, outputs = in_fresh_process(signature, model)
-    version = folder / "model" / "1"
-    version.mkdir(parents=True)
-    shutil.copy(model.path, version / "model.onnx")
-    (version / "model.py").write_text(SERVED)
-    lines = ['name: "model"', 'backend: "python"', f"max_batch_size: {DEFAULT_MAX_BATCH}"]
-    for kind, tensors in (("input", inputs), ("output", outputs)):
-        lines += [
-            f'{kind} {{ name: "{one.name}" data_type: {one.dtype} dims: {one.shape} }}'
-            for one in tensors
-        ]
-    lines += ["instance_group { count: 1 kind: KIND_CPU }", "dynamic_batching { }", ""]
-    (folder / "model" / "config.pbtxt").write_text("\n".join(lines))
-
-
-def write_wrappers(folder: Path, tools: Tools) -> tuple[Path, Path]:
-    """Make a server and a load generator that find what they need; return both programs."""
-    ask = "import json, sys, sysconfig as s; v = sys.version_info; print(json.dumps("
-    ask += "[s.get_path('platlib'), s.get_config_var('LIBDIR'), f'{v[0]}.{v[1]}']))"
-    said = subprocess.check_output([tools.python, "-c", ask], text=True)
-    packages, python_libraries, version = json.loads(said)
-    server = Path(packages) / "pytriton" / "tritonserver"
-    stub = server / "python_backend_stubs" / version / "triton_python_backend_stub"
-    backend, libraries = folder / "backends" / "python", folder / "libraries"
-    backend.mkdir(parents=True)
-    libraries.mkdir()
-    for file in (stub, *(server / "backends" / "python").glob("*.*")):
-        shutil.copy(file, backend)
-    bundled = Path(packages) / "nvidia_pytriton.libs"
-    for pattern, name in (("libb64-*", "libb64.so.0d"), ("libcudart-*", "libcudart.so.12")):
-        (libraries / name).symlink_to(next(bundled.glob(pattern)))
-    # The stub runs the `python3` that comes first; without the library path the server hangs.
-    serve = _program(
-        folder / "tritonserver",
-        f'echo $$ >> "{folder}/servers"',
-        f'export PATH="{tools.python.parent}:$PATH"',
-        f'export LD_LIBRARY_PATH="{bundled}:{python_libraries}"',
-        f'exec "{server}/bin/tritonserver" "$@" --backend-directory="{backend.parent}" '
-        "--allow-gpu-metrics=false --pinned-memory-pool-byte-size=0",
-    )
-    load = _program(
-        folder / "perf_analyzer",
-        f'export LD_LIBRARY_PATH="{libraries}"',
-        f'exec "{tools.perf_analyzer}" "$@"',
-    )
-    return serve, load
-
-
-def _program(path: Path, *lines: str) -> Path:
-    path.write_text("\n".join(["#!/bin/sh", *lines, ""]))
-    path.chmod(0o755)
-    return path
-
-
-def run_model_analyzer(model: ModelSpec, slo_ms: int, tools: Tools, folder: Path) -> Rival:
-    """Let Model Analyzer search, from an empty folder.
+def run_model_analyzer(wanted: Mapping[str, Wanted], tools: Tools, folder: Path) -> Rival:
+    """Let Model Analyzer search, from an empty folder; several models are profiled concurrently.
 
     Raises:
         SystemExit: it failed, nothing that it measured keeps the SLO, or the folder is not empty.
     """
     if any(folder.iterdir()):
         raise SystemExit(f"{folder}: holds something else; name an empty or a new folder")
-    build_repository(folder / "repository", model)
+    for name, one in wanted.items():
+        add_to_repository(folder / "repository", name, one.model)
     server, load_generator = write_wrappers(folder, tools)
     http, grpc, metrics = _free_ports(3)
     config = {
         "model_repository": str(folder / "repository"),
         "profile_models": {
-            "model": {
+            name: {
                 "cpu_only": True,
                 "objectives": {"perf_throughput": 10},
-                "constraints": {"perf_latency_p99": {"max": slo_ms}},
+                "constraints": {"perf_latency_p99": {"max": one.slo_ms}},
+                "perf_analyzer_flags": _flags(one),
             }
+            for name, one in wanted.items()
         },
         "run_config_search_mode": "quick",
+        "run_config_profile_models_concurrently_enable": len(wanted) > 1,
         "gpus": [],
         "triton_launch_mode": "local",
         "triton_server_path": str(server),
@@ -268,33 +146,115 @@ def _free_ports(count: int) -> list[int]:
         return [one.getsockname()[1] for one in sockets]
 
 
+def _flags(wanted: Wanted) -> dict[str, int]:
+    within = wanted.stable_within_percent
+    return {} if within is None else {"stability-percentage": within}
+
+
 def read_results(path: Path, seconds: float) -> Rival:
     """Read Model Analyzer's table, one measurement per row.
 
+    Of what keeps the SLOs, the highest throughput wins; of several models, the highest geometric
+    mean: Model Analyzer compares by the mean of their relative gains.
+
     Raises:
-        SystemExit: nothing keeps the SLO.
+        SystemExit: nothing keeps the SLOs.
     """
     with path.open(newline="") as file:
         rows = [row for row in csv.DictReader(file, skipinitialspace=True) if row["Model"]]
     kept = [row for row in rows if row["Satisfies Constraints"] == "Yes"]
     if not kept:
         raise SystemExit("Model Analyzer found nothing that keeps the SLO")
-    best = max(kept, key=lambda row: float(row["Throughput (infer/sec)"]))
-    winner = ServingConfig(
-        replicas=int(best["Instance Group"].split(":")[0]),
-        intra_op_threads=1,
-        spinning=False,
-        max_batch_size=int(best["Max Batch Size"]),
-    )
+    best = max(kept, key=lambda row: math.prod(map(float, _each(row["Throughput (infer/sec)"]))))
     return Rival(
         seconds=seconds,
         measurements=len(rows),
         configurations=len({row["Model Config Path"] for row in rows}),
-        winner=winner,
-        in_flight=int(best["Concurrency"]),
-        throughput_rps=float(best["Throughput (infer/sec)"]),
-        p99_ms=float(best["p99 Latency (ms)"]),
+        winners=dict(zip(_each(best["Model"]), _winners(best), strict=True)),
     )
+
+
+def _winners(row: Mapping[str, str]) -> list[Winner]:
+    columns = [
+        "Instance Group",
+        "Max Batch Size",
+        "Concurrency",
+        "Throughput (infer/sec)",
+        "p99 Latency (ms)",
+    ]
+    return [
+        Winner(
+            config=ServingConfig(
+                replicas=int(group.split(":")[0]),
+                intra_op_threads=1,
+                spinning=False,
+                max_batch_size=int(batch),
+            ),
+            in_flight=int(in_flight),
+            throughput_rps=float(rate),
+            p99_ms=float(p99),
+        )
+        for group, batch, in_flight, rate, p99 in zip(
+            *(_each(row[column]) for column in columns), strict=True
+        )
+    ]
+
+
+def _each(cell: str) -> list[str]:
+    """Return what a cell says of each model: `341.6, [150.0,191.6]`, `2,4`, or of one `2`."""
+    _, bracket, inner = cell.partition("[")
+    return (inner.rstrip("] ") if bracket else cell).split(",")
+
+
+def add_tool_options(parser: argparse.ArgumentParser) -> None:
+    """Let the other side's programs be named, and where what it found is kept."""
+    environment = "the program, or the environment or folder that holds it"
+    parser.add_argument("--pytriton", type=Path, required=True, help="its environment")
+    parser.add_argument("--model-analyzer", type=Path, required=True, help=environment)
+    parser.add_argument("--perf-analyzer", type=Path, help=f"{environment} [default: PYTRITON]")
+    parser.add_argument(
+        "--stable-within",
+        type=int,
+        help="percent by which windows of its load generator may differ [default: its own, 10]",
+    )
+    parser.add_argument(
+        "--keep",
+        type=Path,
+        help="work in this folder; a search of Model Analyzer's that ended here is not run again",
+    )
+
+
+def rival_of(wanted: Mapping[str, tuple[ModelSpec, int]], options: argparse.Namespace) -> Rival:
+    """Return what Model Analyzer finds, or found before in a folder that was kept.
+
+    Args:
+        wanted: each model with its SLO, a p99 in whole ms.
+        options: of `add_tool_options`.
+    """
+    tools = Tools(
+        find_program(options.pytriton, "python"),
+        find_program(options.perf_analyzer or options.pytriton, "perf_analyzer"),
+        find_program(options.model_analyzer, "model-analyzer"),
+    )
+    with _folder_of(options.keep) as folder:
+        if (found := folder / RESULT).exists():
+            return msgspec.json.decode(found.read_bytes(), type=Rival)
+        asked = {
+            name: Wanted(model, slo_ms, options.stable_within)
+            for name, (model, slo_ms) in wanted.items()
+        }
+        return run_model_analyzer(asked, tools, folder)
+
+
+@contextlib.contextmanager
+def _folder_of(keep: Path | None) -> Iterator[Path]:
+    """Yield the folder to work in: one that is kept, or one that is gone afterwards."""
+    if keep is None:
+        with tempfile.TemporaryDirectory(prefix="model-analyzer-") as folder:
+            yield Path(folder)
+    else:
+        keep.mkdir(parents=True, exist_ok=True)
+        yield keep.resolve()
 
 
 def find_program(place: Path, name: str) -> Path:
