@@ -5,6 +5,7 @@ import signal
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+import blas_threads  # noqa: F401
 import numpy as np
 import numpy.typing as npt
 import onnx
