@@ -88,51 +88,53 @@ def simulate(arrivals_s: Samples, lanes: Lanes, jitter: Samples, seed: int) -> S
             configuration and not by luck.
         seed: of those draws.
     """
-    count, total = len(arrivals_s), len(lanes.replicas)
-    most = int(lanes.replicas.max())
-    draws = np.random.default_rng(seed).choice(jitter, count)
-    calm_busy, crowded = np.full(total, most), draws
+    count, total, most = len(arrivals_s), len(lanes.replicas), int(lanes.replicas.max())
+    drawn = crowded = np.random.default_rng(seed).choice(jitter, count)
     if lanes.calm_busy is not None and lanes.crowded_jitter is not None:
-        calm_busy = lanes.calm_busy
         crowded = np.random.default_rng(seed).choice(lanes.crowded_jitter, count)
     rest_draws = np.random.default_rng((seed, 1)).integers(REST_DRAWS, size=count)
+    sizes = np.arange(1, min(int(lanes.max_batch.max()), count) + 1)
+    batch_s = batch_seconds(lanes.alone_s, np.arange(total)[:, None], sizes)
     # Replicas that a lane does not have are never free.
     free_s = np.where(np.arange(most) < lanes.replicas[:, None], 0.0, np.inf)
     padded = np.append(arrivals_s, np.inf)
     finished_s = np.empty((total, count))
-    first = np.zeros(total, dtype=np.int64)
-    batch = np.zeros(total, dtype=np.int64)
-    live = np.arange(total)
-    while len(live):
-        start = first[live]
-        replica = np.argmin(free_s[live], axis=1)
+    start = np.zeros(total, dtype=np.int64)
+    live = row = np.arange(total)
+    for number in range(count):
         due_s = arrivals_s[start]
-        claimed_s = np.maximum(free_s[live, replica], due_s)
-        full_s = padded[np.minimum(start + lanes.max_batch[live] - 1, count)]
-        begun_s = np.maximum(claimed_s, np.minimum(full_s, due_s + lanes.timeout_s[live]))
-        arrived = np.searchsorted(arrivals_s, begun_s, side="right")
-        past = np.clip(arrived, start + 1, start + lanes.max_batch[live])
-        busy = 1 + np.sum((free_s[live] > begun_s[:, None]) & np.isfinite(free_s[live]), axis=1)
-        service_s = batch_seconds(lanes.alone_s, live, past - start)
-        number = batch[live]
-        drawn = np.where(busy > calm_busy[live], crowded[number], draws[number])
-        service_s *= lanes.crowding[live, busy] * drawn
+        replica = free_s.argmin(axis=1)
+        idle_since_s = free_s[row, replica]
+        full_s = padded[np.minimum(start + lanes.max_batch - 1, count)]
+        latest_s = np.minimum(full_s, due_s + lanes.timeout_s)
+        begun_s = np.maximum(np.maximum(idle_since_s, due_s), latest_s)
+        arrived = arrivals_s.searchsorted(begun_s, side="right")
+        past = np.minimum(np.maximum(arrived, start + 1), start + lanes.max_batch)
+        size = past - start
+        busy = 1 + (free_s > begun_s[:, None]).sum(axis=1) - (most - lanes.replicas)
+        calm_busy = most if lanes.calm_busy is None else lanes.calm_busy
+        ratio = np.where(busy > calm_busy, crowded[number], drawn[number])
+        service_s = batch_s[live, size - 1] * (lanes.crowding[row, busy] * ratio)
         if lanes.rests_s is not None and lanes.rests_as is not None:
-            w_s = lanes.rests_s[lanes.rests_as[live], (busy > 1).astype(int), rest_draws[number]]
-            service_s += w_s * rested(begun_s - free_s[live, replica])
-        service_s += busy * (lanes.engine_batch_s + lanes.engine_request_s * (past - start))
-        done_s = begun_s + service_s
-        free_s[live, replica] = done_s
-        _fill(finished_s, live, start, past, done_s)
-        first[live] = past
-        batch[live] += 1
-        live = live[past < count]
+            w_s = lanes.rests_s[lanes.rests_as, (busy > 1).astype(int), rest_draws[number]]
+            service_s += w_s * rested(begun_s - idle_since_s)
+        service_s += busy * (lanes.engine_batch_s + lanes.engine_request_s * size)
+        free_s[row, replica] = done_s = begun_s + service_s
+        _fill(finished_s, live, start, size, done_s)
+        start = past
+        left = np.flatnonzero(past < count)
+        if len(left) < len(live):
+            lanes, free_s, live, start = lanes.some(left), free_s[left], live[left], start[left]
+            row = np.arange(len(left))
+        if not len(left):
+            break
     return finished_s - arrivals_s
 
 
 def _fill(
-    finished_s: Samples, live: Indices, start: Indices, past: Indices, done_s: Samples
+    finished_s: Samples, live: Indices, start: Indices, size: Indices, done_s: Samples
 ) -> None:
-    for offset in range(int((past - start).max())):
-        inside = start + offset < past
-        finished_s[live[inside], start[inside] + offset] = done_s[inside]
+    """Write when the batches of some lanes were done, for each of their requests."""
+    past = np.cumsum(size)
+    places = np.repeat(live * finished_s.shape[1] + start - past + size, size)
+    finished_s.reshape(-1)[places + np.arange(past[-1])] = np.repeat(done_s, size)

@@ -127,11 +127,11 @@ def test_the_parent_process_never_loads_the_runtime() -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_a_search_answers_writes_and_shows_the_same(mlp: Path, tmp_path: Path) -> None:
-    question = ("search", str(mlp), "--slo", "50ms", "--loads", "50,400", "--budget", "25s")
+def test_a_search_answers_writes_and_shows_the_same(stateful: Path, tmp_path: Path) -> None:
+    question = ("search", str(stateful), "--slo", "50ms", "--loads", "50,400", "--budget", "16s")
     done = autotune(*question, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    written = tmp_path / "mlp.autotune.json"
+    written = tmp_path / "stateful.autotune.json"
     tuned = json.loads(written.read_text())
     assert [entry["load_rps"] for entry in tuned["policy"]] == [50, 400]
     assert all(entry["evidence"] == "confirmed" for entry in tuned["policy"])
@@ -161,9 +161,9 @@ def test_json_alone_is_on_stdout_and_an_slo_that_a_recorded_trace_misses_exits_1
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_an_interrupt_keeps_the_best_so_far_and_leaves_no_process(
-    mlp: Path, tmp_path: Path, number: signal.Signals, code: int
+    stateful: Path, tmp_path: Path, number: signal.Signals, code: int
 ) -> None:
-    question = ["search", str(mlp), "--slo", "50ms", "--loads", "50,400", "--budget", "10s"]
+    question = ["search", str(stateful), "--slo", "50ms", "--loads", "50,400", "--budget", "10s"]
     command = [sys.executable, "-m", "autotune", *question]
     with subprocess.Popen(
         command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -176,7 +176,7 @@ def test_an_interrupt_keeps_the_best_so_far_and_leaves_no_process(
         _, errors = process.communicate(timeout=20)
     assert process.returncode == code
     assert "interrupted: writing the best so far" in errors
-    tuned = json.loads((tmp_path / "mlp.autotune.json").read_text())
+    tuned = json.loads((tmp_path / "stateful.autotune.json").read_text())
     assert tuned["status"] == "interrupted"
     assert tuned["trials"]
     assert _orphans() == []
