@@ -88,28 +88,29 @@ def simulate(arrivals_s: Samples, lanes: Lanes, jitter: Samples, seed: int) -> S
             configuration and not by luck.
         seed: of those draws.
     """
-    count, total, most = len(arrivals_s), len(lanes.replicas), int(lanes.replicas.max())
+    count, total = len(arrivals_s), len(lanes.replicas)
+    most, largest = int(lanes.replicas.max()), int(lanes.max_batch.max())
     drawn = crowded = np.random.default_rng(seed).choice(jitter, count)
     if lanes.calm_busy is not None and lanes.crowded_jitter is not None:
         crowded = np.random.default_rng(seed).choice(lanes.crowded_jitter, count)
     rest_draws = np.random.default_rng((seed, 1)).integers(REST_DRAWS, size=count)
-    sizes = np.arange(1, min(int(lanes.max_batch.max()), count) + 1)
+    sizes = np.arange(1, min(largest, count) + 1)
     batch_s = batch_seconds(lanes.alone_s, np.arange(total)[:, None], sizes)
     # Replicas that a lane does not have are never free.
     free_s = np.where(np.arange(most) < lanes.replicas[:, None], 0.0, np.inf)
-    padded = np.append(arrivals_s, np.inf)
-    finished_s = np.empty((total, count))
+    padded, finished_s = np.append(arrivals_s, np.inf), np.empty((total, count))
     start = np.zeros(total, dtype=np.int64)
     live = row = np.arange(total)
     for number in range(count):
-        due_s = arrivals_s[start]
+        due_s, past = arrivals_s[start], start + 1
         replica = free_s.argmin(axis=1)
         idle_since_s = free_s[row, replica]
-        full_s = padded[np.minimum(start + lanes.max_batch - 1, count)]
-        latest_s = np.minimum(full_s, due_s + lanes.timeout_s)
-        begun_s = np.maximum(np.maximum(idle_since_s, due_s), latest_s)
-        arrived = arrivals_s.searchsorted(begun_s, side="right")
-        past = np.minimum(np.maximum(arrived, start + 1), start + lanes.max_batch)
+        begun_s = np.maximum(idle_since_s, due_s)
+        if largest > 1:
+            full_s = padded[np.minimum(start + lanes.max_batch - 1, count)]
+            begun_s = np.maximum(begun_s, np.minimum(full_s, due_s + lanes.timeout_s))
+            arrived = arrivals_s.searchsorted(begun_s, side="right")
+            past = np.minimum(np.maximum(arrived, past), start + lanes.max_batch)
         size = past - start
         busy = 1 + (free_s > begun_s[:, None]).sum(axis=1) - (most - lanes.replicas)
         calm_busy = most if lanes.calm_busy is None else lanes.calm_busy
@@ -122,10 +123,10 @@ def simulate(arrivals_s: Samples, lanes: Lanes, jitter: Samples, seed: int) -> S
         free_s[row, replica] = done_s = begun_s + service_s
         _fill(finished_s, live, start, size, done_s)
         start = past
-        left = np.flatnonzero(past < count)
+        (left,) = (past < count).nonzero()
         if len(left) < len(live):
-            lanes, free_s, live, start = lanes.some(left), free_s[left], live[left], start[left]
-            row = np.arange(len(left))
+            lanes, row = lanes.some(left), row[: len(left)]
+            free_s, live, start = free_s[left], live[left], start[left]
         if not len(left):
             break
     return finished_s - arrivals_s
@@ -135,6 +136,9 @@ def _fill(
     finished_s: Samples, live: Indices, start: Indices, size: Indices, done_s: Samples
 ) -> None:
     """Write when the batches of some lanes were done, for each of their requests."""
-    past = np.cumsum(size)
-    places = np.repeat(live * finished_s.shape[1] + start - past + size, size)
-    finished_s.reshape(-1)[places + np.arange(past[-1])] = np.repeat(done_s, size)
+    past = size.cumsum()
+    if past[-1] == len(size):
+        finished_s[live, start] = done_s
+        return
+    places = (live * finished_s.shape[1] + start - past + size).repeat(size)
+    finished_s.reshape(-1)[places + np.arange(past[-1])] = done_s.repeat(size)
