@@ -16,15 +16,18 @@ from onnx import helper, numpy_helper
 from promised import file_for
 from results import gate_report as report
 
-from autotune import config_file
+from autotune import config_file, tune
 from autotune.cli import ci
 from autotune.cli.app import run
 from autotune.cli.page import print_page
 from autotune.present.gate import gate_page
 from autotune.spec import ServingConfig
 from autotune.stages import gate_rounds
+from autotune.stages.events import Observer
 from autotune.stages.gate import GateAnswer
+from autotune.stages.gate_rounds import GateQuestion, GateRuns
 from autotune.trial import watch
+from autotune.trial.measures import Measures
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "ci"
 TWO = ServingConfig(replicas=2, intra_op_threads=1, spinning=False)
@@ -128,10 +131,21 @@ def test_an_unchanged_model_holds_and_a_heavier_one_under_its_name_does_not(
 
 @pytest.mark.usefixtures("quick")
 def test_another_model_that_costs_the_same_is_stale_unless_that_is_only_worth_a_warning(
-    promise: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    promise: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     model = two_layers(tmp_path / "model.onnx", 4096 - 32)
     arguments = ["check", str(promise), str(model), "--budget", "11s"]
+    runs: list[GateRuns] = []
+
+    def measured_once(question: GateQuestion, bench: Measures, observe: Observer) -> GateRuns:
+        if not runs:
+            runs.append(gate_rounds.measure_gate(question, bench, observe))
+        return runs[0]
+
+    monkeypatch.setattr(tune, "measure_gate", measured_once)
     assert run(arguments) == 5
     assert "Made for another model, machine or runtime" in capsys.readouterr().out
     assert run([*arguments, "--stale", "warn"]) == 0
