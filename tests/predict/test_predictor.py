@@ -106,7 +106,7 @@ def test_a_point_made_too_slow_by_what_was_learnt_first_recovers() -> None:
     one = predictor((35.0,))
     one.learn([(2, seen(2, 12.0))])
     assert one.predicted_s[0, 2] > 4 * one.predicted_s[0].min()
-    for _ in range(40):
+    for _ in range(20):
         one.learn([(2, seen(2, 1.0))])
     law_alone = predictor((35.0,)).predicted_s[0, 2]
     assert one.predicted_s[0, 2] == pytest.approx(law_alone, rel=0.25)
