@@ -35,8 +35,12 @@ def main() -> None:
     given = parser.parse_args()
     services = read_services(given.services, seed=1)
     began_s = time.monotonic()
-    question = TogetherQuestion(services=services, budget_s=given.budget_s, seed=1, output=None)
-    joint = search_together(question)
+    with tempfile.TemporaryDirectory() as folder:
+        keeping = Keeping(store=Path(folder) / "store.sqlite")
+        question = TogetherQuestion(
+            services=services, budget_s=given.budget_s, seed=1, output=None, keeping=keeping
+        )
+        joint = search_together(question)
     joint_s = time.monotonic() - began_s
     ways = {
         "default": Layout((RUNTIME_DEFAULT,) * len(services), None),

@@ -1,7 +1,9 @@
 """Two synthetic models on two cores, which slow each other down where they share them."""
 
-from collections.abc import Callable
-from typing import TypeVar, cast
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, TypeVar, cast
 
 from synthetic import CORES, SyntheticBench
 
@@ -15,6 +17,7 @@ from autotune.trial.bench import Bench
 from autotune.trial.wire import ClosedLoop
 
 T = TypeVar("T")
+MODELS = (Path(__file__), Path(__file__).with_name("synthetic.py"))
 APART, CROWDED = 1.1, 2.0
 """By how much executions take longer beside another's."""
 
@@ -37,8 +40,9 @@ class JointWorld(Benches):
         self, count: int = 2, fails: Callable[[ServingConfig], bool] = lambda config: False
     ) -> None:
         self.benches = [SlowedBench(fails) for _ in range(count)]
-        self.seated: list[list[Seated]] = []
+        self.seated: list[Sequence[Seated]] = []
         self.clock_s = 0.0
+        self._stack = ExitStack()
 
     def now_s(self) -> float:
         return self.clock_s
@@ -68,7 +72,7 @@ class JointWorld(Benches):
             found[model] = beside()
         return found
 
-    def measure(self, seats: list[Seated]) -> list[Measured] | Failed:  # type: ignore[override]
+    def measure(self, seats: Sequence[Seated]) -> list[Measured] | Failed:
         self.seated.append(seats)
         self.clock_s += max(one.trial.arrivals_s[-1] for one in seats)
         outcomes: list[TrialOutcome] = []
@@ -96,16 +100,20 @@ def slower_beside(seat: Seated, others: list[Seated]) -> float:
 
 
 def asked(
-    load_rps: float = 30.0, slo_ms: float = 50.0, budget_s: float = 60.0, **more: object
+    load_rps: float = 30.0,
+    slo_ms: float = 50.0,
+    budget_s: float = 60.0,
+    models: tuple[Path, ...] = MODELS,
+    **more: Any,
 ) -> TogetherQuestion:
     services = tuple(
         Service(
             name=name,
-            steps=(Step(name=name, model=ModelSpec(path=__file__, shapes={name: [1]})),),
+            steps=(Step(name=name, model=ModelSpec(path=str(path), shapes={name: [1]})),),
             slo=Slo(latency_ms=slo_ms),
             traffic=Traffic(load_rps=load_rps),
         )
-        for name in ("a", "b")
+        for name, path in zip(("a", "b"), models, strict=True)
     )
     given = {"services": services, "budget_s": budget_s, "seed": 0, "output": None, **more}
-    return TogetherQuestion(**given)  # type: ignore[arg-type]
+    return TogetherQuestion(**given)

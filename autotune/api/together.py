@@ -16,7 +16,6 @@ from autotune.patterns import parse_arrivals
 from autotune.present.document import Document
 from autotune.present.in_python import page_in_python, speaks_python
 from autotune.present.together import together_page
-from autotune.stages.question import Keeping
 from autotune.tabular import Columns, Row, complete
 from autotune.together import file
 from autotune.together.asked import make_services, model_name, read_services
@@ -118,6 +117,8 @@ def search_together(
     arrivals: str | None = None,
     budget_s: float | None = None,
     seed: int = 0,
+    store: PathLike | None = None,
+    fresh: bool = False,
     allow_shared: bool = False,
     output: PathLike | None = None,
     progress: Progress = False,
@@ -139,6 +140,8 @@ def search_together(
         arrivals: how requests arrive, as `search` takes it.
         budget_s: seconds for everything; None: 80 for each model.
         seed: of arrivals and generated inputs.
+        store: the file where measurements are kept, as `search` takes it.
+        fresh: start over, whatever the store has of this search.
         allow_shared: measure while another autotune on this machine does, instead of waiting.
         output: the file to write; None: nothing is written, see `TogetherResult.save`.
         progress: as `search` takes it.
@@ -166,7 +169,7 @@ def search_together(
             budget_s=start.limits(budget_s, None)["budget_s"],
             seed=seed,
             output=asked.or_none(asked.file, output, "output"),
-            keeping=Keeping(allow_shared=allow_shared),
+            keeping=asked.keeping(store, fresh, allow_shared),
         )
         return TogetherResult(search_all(question, observe))
 

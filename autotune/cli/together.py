@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 DEFAULT_OUTPUT = Path("together.autotune.json")
 UNDERSTOOD = frozenset(
     (
-        *("model", "slo", "percentile", "load", "arrivals", "budget", "seed", "allow_shared"),
-        *("output", "verbose", "quiet", "json"),
+        *("model", "slo", "percentile", "load", "arrivals", "budget", "seed"),
+        *("store", "fresh", "allow_shared", "output", "verbose", "quiet", "json"),
     )
 )
 """Options that mean something for several models."""
@@ -68,14 +68,20 @@ def _question(models: Sequence[str], given: Mapping[str, object]) -> "TogetherQu
         services = read_services(Path(models[0]), seed)
     else:
         services = _of_flags(models, given, seed)
-    budget, output = given.get("budget"), given.get("output", DEFAULT_OUTPUT)
+    budget, store = given.get("budget"), given.get("store")
+    output = given.get("output", DEFAULT_OUTPUT)
     assert isinstance(output, Path)
+    assert isinstance(store, Path | None)
     return TogetherQuestion(
         services=services,
         budget_s=None if budget is None else parse_budget_s(str(budget)),
         seed=seed,
         output=output,
-        keeping=Keeping(allow_shared=bool(given.get("allow_shared"))),
+        keeping=Keeping(
+            store=store,
+            fresh=bool(given.get("fresh")),
+            allow_shared=bool(given.get("allow_shared")),
+        ),
     )
 
 

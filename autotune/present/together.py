@@ -6,7 +6,7 @@ from autotune.present.cells import as_tone, met_if_undisturbed, share, value
 from autotune.present.document import BLANK, Column, Document, Line, Row, Table
 from autotune.together.records import Contender, TogetherFile
 from autotune.together.sentence import WAYS, where
-from autotune.units import format_cores, format_rps
+from autotune.units import format_cores, format_ms, format_rps
 
 
 def together_page(found: TogetherFile) -> Document:
@@ -73,6 +73,13 @@ def notes(found: TogetherFile) -> Iterator[str]:
                 for name, times in zip(one.steps, one.per_request, strict=True)
             )
             yield f"{one.name} is a chain, measured from end to end: {steps}."
+    if found.largest_scale is not None and found.largest_scale.served:
+        met = ", ".join(
+            f"{one.service} {format_ms(one.measured.objective.value_ms)} ms of "
+            f"{asked.slo.latency_ms:g} ({one.measured.requests} requests)"
+            for one, asked in zip(found.largest_scale.served, found.services, strict=True)
+        )
+        yield f"Measured at {found.largest_scale.share:.2g} x the loads: {met}."
     slowed = (
         f"{one.model} beside {one.beside} x"
         + (f"{one.apart:.2f} with a thread each, x" if one.apart is not None else "")

@@ -8,8 +8,8 @@ the n-th answer, and the clock goes on by what that took. Whatever was never ask
 import hashlib
 import zlib
 from collections import Counter
-from collections.abc import Callable
-from typing import Generic, TypeVar
+from collections.abc import Callable, Sequence
+from typing import Generic, NamedTuple, TypeVar
 
 import msgspec
 
@@ -42,49 +42,31 @@ _OUTCOME = msgspec.msgpack.Decoder(Known[TrialOutcome], dec_hook=wire.array_of_b
 _SHARE = msgspec.msgpack.Decoder(Known[float | Failed])
 
 
-class KeptBench:
-    """A bench in front of another, which it asks only for what is not known."""
+class Spent(NamedTuple):
+    """What was spent so far by whoever measures."""
 
-    def __init__(self, bench: Measures, memory: Memory) -> None:
-        """Keep in `memory` what `bench` measures."""
-        self._bench, self._memory = bench, memory
+    seconds: float
+    """On a clock that shows all the time that measuring took."""
+    opening_s: float = 0.0
+    compiled_s: float = 0.0
+    placements: Sequence[Placement] = ()
+
+
+class Recollection:
+    """Answers what was asked before, by its content and its turn; keeps what is measured anew."""
+
+    def __init__(self, memory: Memory, spent: Callable[[], Spent], of: str = "") -> None:
+        """Keep in `memory`; `of` tells apart what is asked of several that measure."""
+        self._memory, self._spent, self._of = memory, spent, of
         self._turns: Counter[bytes] = Counter()
-        self._recalled = Known(
+        self.recalled = Known(
             outcome=None, seconds=0.0, opening_s=0.0, compiled_s=0.0, placements=[]
         )
-        self._looked = False
+        """What earlier runs spent on all that was answered."""
         self._scope = ""
         """The decision that is being made; empty: none is."""
-        self._presumed: int | None = None
-
-    @property
-    def model(self) -> ModelSpec:
-        """What is measured."""
-        return self._bench.model
-
-    @property
-    def opening_s(self) -> float:
-        """Seconds until models and sessions stood, those of earlier runs included; likewise:"""
-        return self._recalled.opening_s + self._bench.opening_s
-
-    @property
-    def compiled_s(self) -> float:
-        """Seconds spent on compiling the model."""
-        return self._recalled.compiled_s + self._bench.compiled_s
-
-    @property
-    def placements(self) -> list[Placement]:
-        """Who executes the model's nodes."""
-        both = [*self._recalled.placements, *self._bench.placements]
-        return list({one.provider: one for one in both}.values())
-
-    def now_s(self) -> float:
-        """Return the seconds on the clock of the search, which stands still between its runs."""
-        return self._recalled.seconds + self._bench.now_s()
-
-    def presume(self, search: int) -> None:
-        """Answer what nobody asked yet of service times as they were measured in another search."""
-        self._presumed = search
+        self.presumed: int | None = None
+        """Another search, whose service times answer what nobody asked yet."""
 
     def settle(self, name: str, kind: type[T], compute: Callable[[], T]) -> T:
         """Decide as it was decided before, or now, once and for all."""
@@ -97,7 +79,101 @@ class KeptBench:
             finally:
                 self._scope = ""
 
-        return self._once("decision", name, _decoder_of(kind), within)
+        return self.once("decision", name, _decoder_of(kind), within)
+
+    def once(
+        self,
+        kind: str,
+        asked: object,
+        decoder: "msgspec.msgpack.Decoder[Known[T]]",
+        take: Callable[[], T],
+    ) -> T:
+        """Return what came of a question when it was asked in this turn; else ask, and keep it."""
+        question = wire.encode_any((f"{self._of}{self._scope}", kind, asked))
+        digest = hashlib.sha256(question).digest()
+        turn, self._turns[digest] = self._turns[digest], self._turns[digest] + 1
+        before = self._memory.recall(digest, turn)
+        if before is not None and (known := _read(decoder, before)) is not None:
+            self._credit(known)
+            return known.outcome
+        if self.presumed is not None and kind == "service_times":
+            before = self._memory.recall(digest, turn, self.presumed)
+            if before is not None and (known := _read(decoder, before)) is not None:
+                return known.outcome  # as if at once, and nothing that this search measured
+        start, recalled = self._spent(), self.recalled
+        outcome = take()
+        end, within = self._spent(), self.recalled
+        known = Known(
+            outcome=outcome,
+            seconds=end.seconds - start.seconds + within.seconds - recalled.seconds,
+            opening_s=end.opening_s - start.opening_s + within.opening_s - recalled.opening_s,
+            compiled_s=end.compiled_s - start.compiled_s + within.compiled_s - recalled.compiled_s,
+            placements=list(end.placements),
+        )
+        self._memory.keep(RecordRow(kind, digest, turn, question, _written(known)))
+        return outcome
+
+    def _credit(self, known: Known[T]) -> None:
+        before = self.recalled
+        self.recalled = Known(
+            outcome=None,
+            seconds=before.seconds + known.seconds,
+            opening_s=before.opening_s + known.opening_s,
+            compiled_s=before.compiled_s + known.compiled_s,
+            placements=known.placements or before.placements,
+        )
+
+
+class KeptBench:
+    """A bench in front of another, which it asks only for what is not known."""
+
+    def __init__(self, bench: Measures, memory: Memory, of: str = "") -> None:
+        """Keep in `memory` what `bench` measures; `of` tells several benches apart."""
+        self._bench, self._memory = bench, memory
+        self._kept = Recollection(memory, self._spent, of)
+        self._looked = False
+
+    def _spent(self) -> Spent:
+        bench = self._bench
+        return Spent(bench.now_s(), bench.opening_s, bench.compiled_s, bench.placements)
+
+    @property
+    def recalled_s(self) -> float:
+        """Seconds that earlier runs took for what was answered."""
+        return self._kept.recalled.seconds
+
+    @property
+    def model(self) -> ModelSpec:
+        """What is measured."""
+        return self._bench.model
+
+    @property
+    def opening_s(self) -> float:
+        """Seconds until models and sessions stood, those of earlier runs included; likewise:"""
+        return self._kept.recalled.opening_s + self._bench.opening_s
+
+    @property
+    def compiled_s(self) -> float:
+        """Seconds spent on compiling the model."""
+        return self._kept.recalled.compiled_s + self._bench.compiled_s
+
+    @property
+    def placements(self) -> list[Placement]:
+        """Who executes the model's nodes."""
+        both = [*self._kept.recalled.placements, *self._bench.placements]
+        return list({one.provider: one for one in both}.values())
+
+    def now_s(self) -> float:
+        """Return the seconds on the clock of the search, which stands still between its runs."""
+        return self._kept.recalled.seconds + self._bench.now_s()
+
+    def presume(self, search: int) -> None:
+        """Answer what nobody asked yet of service times as they were measured in another search."""
+        self._kept.presumed = search
+
+    def settle(self, name: str, kind: type[T], compute: Callable[[], T]) -> T:
+        """As `Recollection.settle`."""
+        return self._kept.settle(name, kind, compute)
 
     def report_to(self, tell: Tell) -> None:
         """As `Bench.report_to`."""
@@ -111,7 +187,7 @@ class KeptBench:
         """As `Bench.inspect`; what leaves requests behind is never a memory."""
         if requests_folder is not None:
             return self._bench.inspect(requests_folder)
-        info = self._once("inspect", None, _INFO, self._look)
+        info = self._kept.once("inspect", None, _INFO, self._look)
         self._memory.keep_files(info.files)
         return info
 
@@ -134,77 +210,37 @@ class KeptBench:
         """As `Bench.service_times`."""
 
         def take() -> ServiceTimes | Failed:
-            self._look_again()
+            self.look_again()
             return self._bench.service_times(shape, request, timeout_s, keep)
 
-        return self._once("service_times", (shape, request), _TIMES, take)
+        return self._kept.once("service_times", (shape, request), _TIMES, take)
 
     def measure(self, trial: TrialSpec, judge: Decides | None = None) -> TrialOutcome:
         """As `Bench.measure`."""
 
         def take() -> TrialOutcome:
-            self._look_again()
+            self.look_again()
             return self._bench.measure(trial, judge)
 
-        return self._once("measure", trial, _OUTCOME, take)
+        return self._kept.once("measure", trial, _OUTCOME, take)
 
     def idle_cpu_share(self, shape: SessionShape, duration_s: float) -> float | Failed:
         """As `Bench.idle_cpu_share`."""
 
         def take() -> float | Failed:
-            self._look_again()
+            self.look_again()
             return self._bench.idle_cpu_share(shape, duration_s)
 
-        return self._once("idle", (shape, duration_s), _SHARE, take)
+        return self._kept.once("idle", (shape, duration_s), _SHARE, take)
 
     def _look(self) -> ModelInfo:
         self._looked = True
         return self._bench.inspect()
 
-    def _look_again(self) -> None:
+    def look_again(self) -> None:
         """Have the bench load the model, where only an earlier run did: outputs are checked."""
         if not self._looked:
             self._look()
-
-    def _once(
-        self,
-        kind: str,
-        asked: object,
-        decoder: "msgspec.msgpack.Decoder[Known[T]]",
-        take: Callable[[], T],
-    ) -> T:
-        question = wire.encode_any((self._scope, kind, asked))
-        digest = hashlib.sha256(question).digest()
-        turn, self._turns[digest] = self._turns[digest], self._turns[digest] + 1
-        before = self._memory.recall(digest, turn)
-        if before is not None and (known := _read(decoder, before)) is not None:
-            self._credit(known)
-            return known.outcome
-        if self._presumed is not None and kind == "service_times":
-            before = self._memory.recall(digest, turn, self._presumed)
-            if before is not None and (known := _read(decoder, before)) is not None:
-                return known.outcome  # as if at once, and nothing that this search measured
-        started_s, opening_s, compiled_s = self.now_s(), self.opening_s, self.compiled_s
-        outcome = take()
-        known = Known(
-            outcome=outcome,
-            seconds=self.now_s() - started_s,
-            opening_s=self.opening_s - opening_s,
-            compiled_s=self.compiled_s - compiled_s,
-            placements=self._bench.placements,
-        )
-        self._memory.keep(RecordRow(kind, digest, turn, question, _written(known)))
-        return outcome
-
-    def _credit(self, known: Known[T]) -> None:
-        before = self._recalled
-        self._recalled = Known(
-            outcome=None,
-            seconds=before.seconds + known.seconds,
-            opening_s=before.opening_s + known.opening_s,
-            compiled_s=before.compiled_s + known.compiled_s,
-            placements=known.placements or before.placements,
-        )
 
 
 def _written(known: Known[T]) -> bytes:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 import msgspec
 from msgspec import structs
@@ -25,6 +25,22 @@ from autotune.stages.question import Keeping, Question
 from autotune.store.database import RecordRow, SearchRow, Store, default_path
 
 T = TypeVar("T")
+
+
+class Sought(NamedTuple, Generic[T]):
+    """A question, as the store knows it."""
+
+    asked: str
+    """JSON."""
+    path: str
+    """Of the model."""
+    premises: Premises
+    """As they are now."""
+    fresh: bool
+    """Whether to start over."""
+    read: Callable[[str], T | None]
+    """Reads an answer; None: it is of a version that is not known any more."""
+    command: str = "search"
 
 
 class Version(NamedTuple):
@@ -59,29 +75,43 @@ class Memory:
         return "" if self._premises is None else self._premises.model_sha256
 
     def look_up(self, question: Question) -> None:
-        """Find out what is known of a question, say so, and keep from now on what is measured."""
-        model, asked = question.model, asked_of(question)
-        now, path = premises_of(model, question.on_gpu), os.path.abspath(model.path)
-        self._premises = now
-        known = [] if question.keeping.fresh else self._known(asked, now, path)
+        """As `find`, of one model; `answer` is then what was found."""
+        self.answer = self.find(
+            Sought(
+                asked=asked_of(question),
+                path=os.path.abspath(question.model.path),
+                premises=premises_of(question.model, question.on_gpu),
+                fresh=question.keeping.fresh,
+                read=lambda text: next(iter(readable([text])), None),
+            )
+        )
+
+    def find(self, sought: Sought[T]) -> T | None:
+        """Find out what is known of a question, say so, and keep from now on what is measured.
+
+        Return the answer; None: it is to be measured, what is not known yet.
+        """
+        self._premises = sought.premises
+        known = [] if sought.fresh else self._known(sought)
         for search, row, changed in known:
             if changed or (row.answer is None and not is_gone(row.owner)):
                 continue
-            if found := readable([] if row.answer is None else [row.answer]):
-                (self.answer,) = found
+            if row.answer is not None and (found := sought.read(row.answer)) is not None:
                 text = f"answered from the store: measured on {row.started_at}, and nothing has "
                 self._say(f"{text}changed that matters; --fresh measures anew")
-                return
+                return found
             self._search, self._row = search, row._replace(owner=this_process(), answer=None)
+            self._premises = msgspec.json.decode(row.premises, type=Premises)  # with all files
             self.started_at = row.started_at
             self._write(lambda store: store.update(self._search, self._row))
             text = f"going on with the search of {row.started_at}, with all that it measured"
             self._say(f"{text}; --fresh starts over")
-            return
+            return None
         if known and known[0][2]:
             _, row, changed = known[0]
             self._say(f"measuring anew: since {row.started_at}, {'; '.join(changed)}")
-        self.begin("search", asked, path, now)
+        self.begin(sought.command, sought.asked, sought.path, sought.premises)
+        return None
 
     def answers(self) -> list[TunedFile]:
         """Return what searches found that came to their end, the latest first."""
@@ -99,7 +129,7 @@ class Memory:
         """Return the search that answered a question, here and as things are; None: none did."""
         if self._premises is None:
             return None
-        known = self._known(asked_of(question), self._premises, self._row.model)
+        known = self._known_of(asked_of(question), "search", self._premises, self._row.model)
         answered = (n for n, row, changed in known if row.answer is not None and not changed)
         return next(answered, None)
 
@@ -136,26 +166,34 @@ class Memory:
     def keep_files(self, files: Sequence[str]) -> None:
         """Keep which other files the model consists of, as they are now."""
         if self._store is not None and self._premises is not None and files:
-            premises = self._premises.with_files(files)
-            self._row = self._row._replace(premises=msgspec.json.encode(premises).decode())
+            self._premises = self._premises.with_files({*self._premises.files, *files})
+            premises = msgspec.json.encode(self._premises).decode()
+            self._row = self._row._replace(premises=premises)
             self._write(lambda store: store.update(self._search, self._row))
 
     def keep_answer(self, tuned: TunedFile) -> None:
         """Keep what was found; an interrupted search goes on another time."""
         if tuned.status != "interrupted":
-            self._row = self._row._replace(answer=config_file.to_json(tuned))
-            self._write(lambda store: store.update(self._search, self._row))
+            self.keep_text(config_file.to_json(tuned))
+
+    def keep_text(self, answer: str) -> None:
+        """Likewise, of whatever was searched for."""
+        self._row = self._row._replace(answer=answer)
+        self._write(lambda store: store.update(self._search, self._row))
 
     def close(self) -> None:
         """Close the store."""
         if self._store is not None:
             self._store.close()
 
-    def _known(
-        self, asked: str, now: Premises, path: str
-    ) -> list[tuple[int, SearchRow, list[str]]]:
+    def _known(self, sought: Sought[T]) -> list[tuple[int, SearchRow, list[str]]]:
         """Return the searches for the same and what changed since each, the latest first."""
-        rows = self._read(lambda store: store.searches(asked)) or []
+        return self._known_of(sought.asked, sought.command, sought.premises, sought.path)
+
+    def _known_of(
+        self, asked: str, command: str, now: Premises, path: str
+    ) -> list[tuple[int, SearchRow, list[str]]]:
+        rows = self._read(lambda store: store.searches(asked, command)) or []
         return of_this_model(rows, now, path)
 
     def _read(self, ask: Callable[[Store], T]) -> T | None:

@@ -98,11 +98,11 @@ def asked_of(question: Question) -> str:
         UsageError: there is no such strategy any more.
     """
     other = question.strategy != BUILT_IN
-    return _json(
+    return as_json(
         {
-            "model": _requests(question.model),
+            "model": requests_of(question.model),
             "slo": question.slo,
-            "traffics": [_traffic(one) for one in question.traffics or []],
+            "traffics": [traffic_of(one) for one in question.traffics or []],
             "pattern": _pattern(question.pattern),
             "objective": question.objective,
             "max_risk": question.max_risk,
@@ -138,11 +138,11 @@ def _through(question: Question) -> dict[str, Any]:
 
 def asked_to_measure(question: MeasureQuestion) -> str:
     """Return likewise what a measurement is asked."""
-    return _json(
+    return as_json(
         {
-            "model": _requests(question.model),
+            "model": requests_of(question.model),
             "slo": question.slo,
-            "traffic": _traffic(question.traffic),
+            "traffic": traffic_of(question.traffic),
             "configs": question.configs,
             "confidence": question.confidence,
             "duration_s": question.duration_s,
@@ -153,9 +153,9 @@ def asked_to_measure(question: MeasureQuestion) -> str:
 
 def asked_to_check(question: GateQuestion) -> str:
     """Return likewise what a check is asked."""
-    return _json(
+    return as_json(
         {
-            "model": _requests(question.model),
+            "model": requests_of(question.model),
             "slo": question.tuned.slo,
             "pattern": _pattern(question.pattern),
             "entry": question.entry,
@@ -166,11 +166,13 @@ def asked_to_check(question: GateQuestion) -> str:
     )
 
 
-def _json(asked: object) -> str:
+def as_json(asked: object) -> str:
+    """Return a question as text."""
     return json.dumps(msgspec.to_builtins(asked, enc_hook=_digest_of_array), sort_keys=True)
 
 
-def _requests(model: ModelSpec) -> dict[str, Any]:
+def requests_of(model: ModelSpec) -> dict[str, Any]:
+    """Return how a model is loaded and what requests to it are, wherever its files lie."""
     return {
         "function": model.function,
         "dtypes": model.dtypes,
@@ -184,7 +186,8 @@ def _requests(model: ModelSpec) -> dict[str, Any]:
     }
 
 
-def _traffic(traffic: Traffic) -> list[Any]:
+def traffic_of(traffic: Traffic) -> list[Any]:
+    """Return a load and its pattern."""
     return [traffic.load_rps, _pattern(traffic.pattern)]
 
 

@@ -39,7 +39,7 @@ class SearchRow(NamedTuple):
     answer: str | None = None
     """The tuned file; None: it did not come to its end, or was no search."""
     command: str = "search"
-    """`search`, `measure` or `check`."""
+    """`search`, `search together`, `measure` or `check`."""
 
 
 class RecordRow(NamedTuple):
@@ -86,14 +86,14 @@ class Store:
             except UNREADABLE as another:
                 raise _unusable(path, another) from None
 
-    def searches(self, asked: str) -> list[tuple[int, SearchRow]]:
+    def searches(self, asked: str, command: str = "search") -> list[tuple[int, SearchRow]]:
         """Return all searches for the same, latest first, with their numbers."""
         with self._refusals():
             rows = self._connection.execute(
                 "SELECT id, started_at, owner, asked, model, premises, "
                 "CASE typeof(answer) WHEN 'text' THEN answer END, command "
-                "FROM searches WHERE asked = ? AND command = 'search' ORDER BY id DESC",
-                (asked,),
+                "FROM searches WHERE asked = ? AND command = ? ORDER BY id DESC",
+                (asked, command),
             ).fetchall()
         return [(row[0], SearchRow(*row[1:])) for row in rows]
 

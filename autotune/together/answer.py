@@ -2,25 +2,23 @@
 
 import math
 from collections.abc import Sequence
-from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
 
 from autotune import model_file
 from autotune.config_file import PolicyEntry, Status, TunedFile
-from autotune.errors import MeasureError
 from autotune.probes.machine import this_machine
 from autotune.search_info import SearchInfo, StopReason
 from autotune.stages.answer import identity_of
 from autotune.stats.summary import summarize
 from autotune.strategy.winner import Contender as Single
 from autotune.strategy.winner import Goal, compare
-from autotune.together.choose import Judged, choose, judge, versus
+from autotune.together.choose import Judged, decide, versus
 from autotune.together.confirm import Finalist
 from autotune.together.explore import Hunt
 from autotune.together.records import Contender, Placed, Served, ServiceAsked, TogetherFile
-from autotune.together.scale import largest_scale
+from autotune.together.scaled import Tried, largest_scale
 from autotune.together.sentence import summarize_together
 from autotune.units import format_rps
 
@@ -29,28 +27,27 @@ class Ended(NamedTuple):
     """How the search ended."""
 
     stopped: StopReason
-    started_at: datetime
+    started_at: str
+    """UTC, ISO 8601."""
 
 
-def answer(hunt: Hunt, finalists: Sequence[Finalist], ended: Ended) -> TogetherFile:
+def answer(
+    hunt: Hunt, finalists: Sequence[Finalist], tried: Sequence[Tried], ended: Ended
+) -> TogetherFile:
     """Choose what is recommended and write down all there is to know.
 
     Raises:
         MeasureError: nothing was measured in a whole round.
     """
     services = hunt.question.services
-    judged = judge(finalists, services)
-    if not judged:
-        failed = next(iter(finalists)).failed[0]
-        raise MeasureError(f"nothing was confirmed: {failed.kind}: {failed.detail}")
-    winner = choose(judged, services)
+    judged, winner = decide(finalists, services)
     others = [one for one in judged if one is not winner]
-    scale = None if winner.meets_all else _scale(hunt, winner)
+    scale = None if winner.meets_all else largest_scale(hunt, winner, tried)
     contenders = [_contender(hunt, one) for one in [winner, *others]]
     against = [versus(winner, one, services) for one in others]
     return TogetherFile(
         format="autotune-together",
-        schema_version=1,
+        schema_version=2,
         status=_status(winner, ended),
         summary=summarize_together(contenders, against, services, scale),
         services=[
@@ -73,7 +70,7 @@ def answer(hunt: Hunt, finalists: Sequence[Finalist], ended: Ended) -> TogetherF
         trials=hunt.trials,
         joints=len(hunt.space.joints),
         stopped=ended.stopped,
-        started_at=ended.started_at.isoformat(timespec="seconds"),
+        started_at=ended.started_at,
         seconds=round(hunt.deadline.elapsed_s, 1),
         budget_s=hunt.deadline.budget_s,
         seed=hunt.question.seed,
@@ -90,17 +87,6 @@ def _status(winner: Judged, ended: Ended) -> Status:
     if ended.stopped == "interrupted":
         return "interrupted"
     return "complete" if winner.meets_all else "slo_not_met"
-
-
-def _scale(hunt: Hunt, winner: Judged) -> float:
-    """Return the largest common scale, by the prediction as it erred for what is recommended."""
-    services, joints = hunt.question.services, hunt.space.joints
-    seen_ms = [one.objective.value_ms or one.largest_ms for one in winner.served]
-    over = [
-        math.log(ms / service.slo.latency_ms) for ms, service in zip(seen_ms, services, strict=True)
-    ]
-    predicted = float(hunt.beliefs.worst[joints.index(winner.finalist.joint)])
-    return largest_scale(hunt.ground, services, joints, max(0.0, max(over) - predicted))
 
 
 def _contender(hunt: Hunt, one: Judged) -> Contender:
@@ -197,7 +183,7 @@ def _search_info(hunt: Hunt, number: int, ended: Ended) -> SearchInfo:
     known = hunt.ground.known[number]
     excluded = known.lattice.excluded
     return SearchInfo(
-        started_at=ended.started_at.isoformat(timespec="seconds"),
+        started_at=ended.started_at,
         seconds=round(hunt.deadline.elapsed_s, 1),
         profile_seconds=round(hunt.ground.profile_s, 1),
         budget_s=hunt.deadline.budget_s,

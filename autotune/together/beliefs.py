@@ -11,9 +11,10 @@ from autotune.stages.goal import LOST_NOISE, MIN_NOISE, standard_error
 from autotune.stats.service import busy_with_room, executions_of, service_states
 from autotune.stats.summary import summarize
 from autotune.strategy.protocol import Observation, Prediction
-from autotune.together.joints import Space, worst
+from autotune.together.joints import Space, latencies, slowed_by_all, worst
 from autotune.together.measuring import Run
 from autotune.together.question import Service
+from autotune.together.scale import at
 from autotune.together.survey import Ground, Known
 
 
@@ -26,12 +27,28 @@ class Beliefs:
         self._predictors = [
             Predictor(_basis(one, space, number)) for number, one in enumerate(ground.known)
         ]
+        self._by_law: dict[float, Samples] = {}
 
     @property
     def worst(self) -> Samples:
         """Log of the worst service's latency over its SLO, shape (joints,)."""
         latency_s = [one.predicted_s[0] for one in self._predictors]
         return worst(self._services, self._ground.known, latency_s)
+
+    def by_law(self, scale: float) -> Samples:
+        """Return the same at a share of all loads, uncorrected.
+
+        What was learnt at the loads asked for, and above what is sustained, holds for no others.
+        """
+        if scale not in self._by_law:
+            ground, joints = at(self._ground, scale), self._space.joints
+            points = np.array([joint.points for joint in joints]).T
+            latency_s = [
+                latencies(ground, number, points[number], slowed)
+                for number, slowed in enumerate(slowed_by_all(ground, joints))
+            ]
+            self._by_law[scale] = worst(self._services, ground.known, latency_s)
+        return self._by_law[scale]
 
     def predicted_s(self, model: int, place: int) -> float:
         """Return predicted latency of one model's executions in a joint configuration."""

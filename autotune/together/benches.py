@@ -12,12 +12,13 @@ from typing import NamedTuple, TypeVar
 from msgspec import structs
 
 from autotune.errors import MeasureError
-from autotune.outcome import Measured, TrialOutcome
+from autotune.outcome import Measured, ServiceTimes, TrialOutcome
 from autotune.probes.cores import usable_cores
 from autotune.records import Failed
 from autotune.runtime_environment import FEED, FOLLOW
-from autotune.spec import ModelSpec, TrialSpec
+from autotune.spec import ModelSpec, SessionShape, TrialSpec
 from autotune.stats.disturbance import disturbed_because
+from autotune.together.one_bench import OneBench
 from autotune.trial import wire
 from autotune.trial.bench import Bench
 from autotune.trial.circumstances import MOST_SUSPENDED
@@ -74,9 +75,30 @@ class Benches:
         """Return the seconds on a clock that only ever goes forward."""
         return time.monotonic()
 
-    def on(self, model: int, do: Callable[[Bench], T]) -> T:
-        """Have one model's bench do something."""
-        return self.at_once({model: do})[model]
+    def settle(self, name: str, kind: type[T], compute: Callable[[], T]) -> T:
+        """As `Bench.settle`."""
+        return compute()
+
+    def one(self, model: int) -> OneBench:
+        """Return the bench of one model."""
+        return OneBench(self, model)
+
+    def beside(
+        self, models: Sequence[int], shape: SessionShape, request: wire.ClosedLoop, timeout_s: float
+    ) -> list[ServiceTimes | Failed]:
+        """Sample service times of several models in closed loops at the same time.
+
+        Their sessions stay open.
+
+        Raises:
+            MeasureError: the machine is no longer what it was.
+        """
+
+        def sample(bench: Bench) -> ServiceTimes | Failed:
+            return bench.service_times(shape, request, timeout_s, keep=True)
+
+        found = self.at_once(dict.fromkeys(models, sample))
+        return [found[model] for model in models]
 
     def at_once(self, calls: dict[int, Callable[[Bench], T]]) -> dict[int, T]:
         """Have several benches do something at the same time, by their models."""

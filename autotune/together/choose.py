@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from autotune.errors import MeasureError
 from autotune.outcome import Measured
 from autotune.records import Summary
 from autotune.stats.paired import Comparison, comparable_quantile, compare_rounds
@@ -65,6 +66,21 @@ def judge(finalists: Sequence[Finalist], services: Sequence[Service]) -> list[Ju
         for one in whole_rounds(finalists)
     ]
     return sorted(found, key=lambda one: SIMPLEST.index(one.finalist.way))
+
+
+def decide(
+    finalists: Sequence[Finalist], services: Sequence[Service]
+) -> tuple[list[Judged], Judged]:
+    """Return all that can be compared, and which of them is recommended.
+
+    Raises:
+        MeasureError: nothing was measured in a whole round.
+    """
+    judged = judge(finalists, services)
+    if not judged:
+        failed = next(iter(finalists)).failed[0]
+        raise MeasureError(f"nothing was confirmed: {failed.kind}: {failed.detail}")
+    return judged, choose(judged, services)
 
 
 def choose(judged: Sequence[Judged], services: Sequence[Service]) -> Judged:

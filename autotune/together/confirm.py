@@ -1,19 +1,21 @@
 """The finalists and what people do instead, interleaved under the same arrivals."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 
 from autotune.records import Failed
 from autotune.stages.confirm import MIN_ROUND_S, OVERHEAD_S, TARGET_REQUESTS
-from autotune.stages.drive import order_of_round
+from autotune.stages.drive import lead_in_s, order_of_round
 from autotune.stages.events import Doing, Said, Started
 from autotune.stats.paired import MIN_ROUNDS
 from autotune.together.explore import Hunt, tell
 from autotune.together.joints import Joint
-from autotune.together.measuring import Run
+from autotune.together.measuring import Run, window_s
 from autotune.together.records import Way
+from autotune.together.scale import UNKNOWN, WINDOWS
 
 ROUNDS = MIN_ROUNDS
 
@@ -39,11 +41,17 @@ def field(hunt: Hunt, ways: Sequence[tuple[Way, Joint]]) -> list[Finalist]:
 
 
 def confirm(hunt: Hunt, finalists: Sequence[Finalist]) -> None:
-    """Measure all in interleaved rounds for what is left of the budget."""
+    """Measure all in interleaved rounds for what is left of the budget.
+
+    Where nothing met the SLOs so far, some of it is left to find loads that can be met.
+    """
     hunt.observe(Started(step="confirming", ends_in_s=hunt.deadline.left_s))
     for number in range(ROUNDS):
-        seconds = _seconds(hunt, sum(not one.failed for one in finalists), number)
-        if seconds is None:
+        rivals = sum(not one.failed for one in finalists)
+        seconds = hunt.benches.settle(
+            f"round {number}", float, partial(_seconds, hunt, rivals, number)
+        )
+        if not seconds:
             text = f"out of time after {number} of {ROUNDS} rounds: raise --budget"
             hunt.observe(Said(text=text, warning=True))
             return
@@ -60,6 +68,7 @@ def _measure(hunt: Hunt, one: Finalist, number: int, seconds: float) -> None:
     hunt.observe(Said(text=f"{round_of}: {tell(hunt.question, outcome)}"))
     if isinstance(outcome, Failed):
         one.failed.append(outcome)
+        hunt.failed.add(one.joint)
     else:
         one.runs.append(outcome)
 
@@ -71,16 +80,24 @@ def whole_rounds(finalists: Sequence[Finalist]) -> list[Finalist]:
     return [one._replace(runs=one.runs[:rounds]) for one in sound if rounds]
 
 
-def _seconds(hunt: Hunt, rivals: int, number: int) -> float | None:
-    """Return the seconds of each window of a round; None: there is no time for one.
+def _seconds(hunt: Hunt, rivals: int, number: int) -> float:
+    """Return the seconds of each window of a round; 0: there is no time for one.
 
     The first is measured in any case: without it, all that was measured before is for nothing.
     """
     wanted_s = max(
         one.traffic.seconds_for(TARGET_REQUESTS / ROUNDS) for one in hunt.question.services
     )
-    left_s, rounds = hunt.deadline.left_s, ROUNDS - number
+    left_s, rounds = max(0.0, hunt.deadline.left_s - _reserve_s(hunt)), ROUNDS - number
     if number and left_s < rivals * (MIN_ROUND_S + OVERHEAD_S) / 2:
-        return None
+        return 0.0
     fits_s = left_s / max(1, rivals * rounds) - OVERHEAD_S
     return float(np.clip(fits_s, MIN_ROUND_S, max(MIN_ROUND_S, wanted_s)))
+
+
+def _reserve_s(hunt: Hunt) -> float:
+    """Return the seconds to leave for finding the largest scale, should it be needed."""
+    if any(one.measured_worst is not None and one.measured_worst <= 1 for one in hunt.trials):
+        return 0.0
+    seconds = window_s(hunt.question.at(UNKNOWN), hunt.deadline.budget_s)
+    return WINDOWS * (seconds + lead_in_s(seconds) + OVERHEAD_S)

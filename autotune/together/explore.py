@@ -15,6 +15,7 @@ from autotune.strategy.protocol import Pair, SearchSettings
 from autotune.strategy.rrl import Rrl
 from autotune.together.beliefs import Beliefs
 from autotune.together.joints import Joint, Space, configs_of
+from autotune.together.kept import MeasuresAll
 from autotune.together.measuring import Layout, Run, Windows, window_s
 from autotune.together.question import TogetherQuestion
 from autotune.together.records import JointTrial
@@ -33,10 +34,13 @@ class Hunt(NamedTuple):
     space: Space
     beliefs: Beliefs
     strategy: Rrl
+    benches: MeasuresAll
     windows: Windows
     deadline: Deadline
     observe: Observer
     trials: list[JointTrial]
+    failed: set[Joint]
+    """What failed, once at least."""
 
     def layout(self, joint: Joint) -> Layout:
         """Return how all models run in a joint configuration."""
@@ -63,11 +67,14 @@ def explore(hunt: Hunt) -> StopReason:
     deadline = hunt.deadline
     hunt.observe(Started(step="searching", ends_in_s=deadline.left_s))
     seconds = window_s(hunt.question, deadline.budget_s)
+
+    def in_time() -> bool:
+        return deadline.spent_s + seconds <= SEARCH_SHARE * deadline.budget_s
+
     for count in range(len(hunt.space.joints)):
         if count >= FIRST and hunt.strategy.settled():
             return "settled"
-        ends_s = deadline.spent_s + seconds
-        if count >= FIRST and ends_s > SEARCH_SHARE * deadline.budget_s:
+        if count >= FIRST and not hunt.benches.settle(f"search {count}", bool, in_time):
             return "budget"
         pair = Pair(0, count) if count < FIRST else hunt.strategy.ask()
         if pair is None:
@@ -85,6 +92,8 @@ def _try(hunt: Hunt, pair: Pair, seconds: float) -> None:
     if isinstance(outcome, Run):
         hunt.beliefs.learn(pair.point, outcome)
         hunt.strategy.expect(hunt.beliefs.prediction())
+    else:
+        hunt.failed.add(joint)
     hunt.strategy.tell(pair, observation)
     hunt.observe(Said(text=f"{hunt.in_words(joint)}: {tell(hunt.question, outcome)}"))
     names = [one.name for one in hunt.question.models]

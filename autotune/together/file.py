@@ -1,6 +1,14 @@
-"""together.autotune.json: read and written whole. Reading it executes nothing."""
+"""together.autotune.json: read and written whole. Reading it executes nothing.
+
+Format history:
+    1   first version
+    2   how far loads that cannot be met must be scaled down: measured, and how all run there
+
+Version 1 is read: its scale is predicted.
+"""
 
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -26,12 +34,21 @@ def read(path: Path) -> TogetherFile:
             wrong type or at odds with another; the field is named.
     """
     try:
-        data = read_bytes(path, MOST_HELD_BYTES)
-        raw = msgspec.json.decode(data, type=_Members).members
-        plain = msgspec.json.decode(data) | {"members": {}}
-        empty = msgspec.convert(plain, TogetherFile)
+        return parse(read_bytes(path, MOST_HELD_BYTES), path)
     except OSError as error:
         raise ConfigFileError(f"{path}: cannot be read: {error.strerror}") from None
+
+
+def parse(data: bytes, path: Path) -> TogetherFile:
+    """Return what was read at `path`.
+
+    Raises:
+        ConfigFileError: as `read`.
+    """
+    try:
+        raw = msgspec.json.decode(data, type=_Members).members
+        plain = msgspec.json.decode(data) | {"members": {}}
+        empty = msgspec.convert(_upgraded(plain), TogetherFile)
     except msgspec.ValidationError as error:
         raise ConfigFileError(f"{path}: {printable(str(error))}") from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, OverflowError) as error:
@@ -42,13 +59,28 @@ def read(path: Path) -> TogetherFile:
     found = msgspec.structs.replace(empty, members=members)
     names = [step for one in found.services for step in one.steps]
     placed = [one.placed for one in found.contenders] + [found.recommended]
+    served = [one.served for one in found.contenders]
+    if (scale := found.largest_scale) is not None:
+        placed += [scale.placed] if scale.placed else []
+        served += [scale.served] if scale.evidence == "measured" else []
     asked = [one.name for one in found.services]
     models = [[each.model for each in one] for one in placed]
     if any(one != names for one in [*models, [*found.members]]):
         raise ConfigFileError(f"{path}: the models of its parts are not those of its services")
-    if any([one.service for one in each.served] != asked for each in found.contenders):
+    if any([one.service for one in each] != asked for each in served):
         raise ConfigFileError(f"{path}: what was served is not what was asked for")
     return found
+
+
+def _upgraded(plain: dict[str, Any]) -> dict[str, Any]:
+    """Return a file of any version as the current one has it."""
+    version, scale = plain.get("schema_version"), plain.get("largest_scale")
+    if type(version) is not int or version != 1:  # True is an int, too
+        return plain
+    if scale is not None:
+        known = {"evidence": "predicted", "missed": 1.0, "placed": [], "served": []}
+        scale = {"share": scale, **known}
+    return {**plain, "schema_version": 2, "largest_scale": scale}
 
 
 def check_writable(path: Path) -> None:

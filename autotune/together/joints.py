@@ -80,8 +80,9 @@ def find_space(ground: Ground, services: Sequence[Service], extra: Sequence[Join
     for division in divisions(ground):
         found |= dict.fromkeys(_near_best(ground, services, division))
     joints = tuple(found)
-    slowed = np.array([slowed_by(ground, joint) for joint in joints]).T
-    return Space(joints, slowed, np.array([_place(ground, joint) for joint in joints]))
+    return Space(
+        joints, slowed_by_all(ground, joints), np.array([_place(ground, joint) for joint in joints])
+    )
 
 
 def alone_best(ground: Ground) -> Joint:
@@ -142,6 +143,11 @@ def slowed_by(ground: Ground, joint: Joint) -> list[float]:
     """Return by how much each model's executions are expected to take longer."""
     here = [_company(one, np.array([p])) for one, p in zip(ground.known, joint.points, strict=True)]
     return [float(_slow(ground, joint.own_cores, number, here)[0]) for number in range(len(here))]
+
+
+def slowed_by_all(ground: Ground, joints: Sequence[Joint]) -> Samples:
+    """Return the same for several, shape (models, joints)."""
+    return np.array([slowed_by(ground, joint) for joint in joints]).T
 
 
 def _company(one: Known, points: Indices) -> Company:

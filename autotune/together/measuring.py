@@ -21,8 +21,9 @@ from autotune.stages.drive import (
     trial_spec,
 )
 from autotune.stats.disturbance import severity
-from autotune.together.benches import Benches, Cpus, Seated
+from autotune.together.benches import Cpus, Seated
 from autotune.together.chain import joined
+from autotune.together.kept import MeasuresAll
 from autotune.together.question import Service, TogetherQuestion
 from autotune.together.records import Placed
 
@@ -71,32 +72,43 @@ class Run(NamedTuple):
 class Windows:
     """Measures windows, and knows how often the machine was disturbed."""
 
-    def __init__(self, question: TogetherQuestion, benches: Benches) -> None:
+    def __init__(self, question: TogetherQuestion, benches: MeasuresAll) -> None:
         """Measure with these benches."""
         self._question, self._benches = question, benches
         self._disturbed: list[bool] = []
 
-    def measure(self, layout: Layout, seconds: float, seed: tuple[int, ...]) -> Run | Failed:
+    def measure(
+        self, layout: Layout, seconds: float, seed: tuple[int, ...], scale: float = 1.0
+    ) -> Run | Failed:
         """Measure all models at the same time; again where something disturbed them.
+
+        Args:
+            layout: how they run.
+            seconds: of the window, its lead-in apart.
+            seed: of the arrivals.
+            scale: the share of all loads.
 
         Raises:
             MeasureError: the machine is no longer what it was.
         """
-        best = self._once(layout, seconds, seed)
+        question = self._question.at(scale)
+        best = self._once(question, layout, seconds, seed)
         for _ in range(repeats_after(self._disturbed)):
             if isinstance(best, Failed) or not _disturbed(best):
                 break
-            again = self._once(layout, seconds, seed)
+            again = self._once(question, layout, seconds, seed)
             best = again if isinstance(again, Failed) else _quieter(best, again)
         if not isinstance(best, Failed):
             self._disturbed.append(_disturbed(best))
         return best
 
-    def _once(self, layout: Layout, seconds: float, seed: tuple[int, ...]) -> Run | Failed:
+    def _once(
+        self, question: TogetherQuestion, layout: Layout, seconds: float, seed: tuple[int, ...]
+    ) -> Run | Failed:
         uncounted_s = lead_in_s(seconds)
         seats, cpus = [], layout.cpus()
-        for number, model in enumerate(self._question.models):
-            service = self._question.services[model.service]
+        for number, model in enumerate(question.models):
+            service = question.services[model.service]
             own = (*seed, model.service)
             arrivals_s = draw(service.traffic, seconds + uncounted_s, own)
             arrivals_s = np.repeat(arrivals_s, service.executions(model.step))
@@ -107,7 +119,7 @@ class Windows:
         outcome = self._benches.measure(seats)
         if isinstance(outcome, Failed):
             return outcome
-        return _run(self._question.services, outcome, uncounted_s)
+        return _run(question.services, outcome, uncounted_s)
 
 
 def _run(services: Sequence[Service], outcomes: list[Measured], uncounted_s: float) -> Run:

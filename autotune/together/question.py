@@ -3,6 +3,8 @@
 import math
 from pathlib import Path
 
+from msgspec import structs
+
 from autotune.arrivals import Traffic
 from autotune.spec import ModelSpec, Record, Slo
 from autotune.stages.question import Keeping
@@ -54,6 +56,16 @@ class TogetherQuestion(Record, frozen=True, eq=False):
     output: Path | None
     """File to write; None: nothing is written."""
     keeping: Keeping = Keeping()
+
+    def at(self, scale: float) -> "TogetherQuestion":
+        """Return the same at a share of all loads."""
+        if scale == 1:
+            return self
+        services = tuple(
+            structs.replace(one, traffic=one.traffic.at(scale * one.traffic.load_rps))
+            for one in self.services
+        )
+        return structs.replace(self, services=services)
 
     @property
     def models(self) -> list[Model]:

@@ -82,6 +82,21 @@ class JointTrial(Record, frozen=True):
     seconds: float
 
 
+class LargestScale(Record, frozen=True):
+    """The share of all loads at which every SLO is kept, where they cannot be met as asked for."""
+
+    share: Annotated[float, msgspec.Meta(ge=0, lt=1)]
+    """0: none is predicted to do."""
+    evidence: Literal["measured", "predicted"]
+    """Whether every SLO was seen to be kept there."""
+    missed: Annotated[float, msgspec.Meta(gt=0, le=1)]
+    """The least share at which one was missed, as measured; 1: the loads asked for."""
+    placed: list[Placed]
+    """How all models run there; empty: unknown."""
+    served: list[Served]
+    """What requests met there; empty: it is predicted."""
+
+
 class ServiceAsked(Record, frozen=True):
     """One service: a model, or a chain."""
 
@@ -99,7 +114,7 @@ class TogetherFile(Record, frozen=True):
     """The whole file. `members` are tuned files of their own: `FILE#MODEL` names one."""
 
     format: Literal["autotune-together"]
-    schema_version: Literal[1]
+    schema_version: Literal[2]
     status: Status
     summary: str
     """What to deploy and what it gains, in a sentence or two."""
@@ -109,9 +124,8 @@ class TogetherFile(Record, frozen=True):
     contenders: list[Contender]
     """What is recommended first."""
     versus: list[Versus]
-    largest_scale: float | None
-    """Where the SLOs cannot be met together: the share of all loads at which they can, as
-    predicted; 0: at none."""
+    largest_scale: LargestScale | None
+    """Where the SLOs cannot be met together: how far the loads must be scaled down."""
     interference: list[Interference]
     trials: list[JointTrial]
     joints: int

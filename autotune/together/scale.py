@@ -1,49 +1,42 @@
-"""How far loads that cannot be met together must be scaled down."""
+"""How far loads that cannot be met together must be scaled down, by prediction."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable
 
-import numpy as np
-
-from autotune.together.joints import Joint, latencies, slowed_by, worst
-from autotune.together.question import Service
 from autotune.together.survey import Ground, Known, effort
 
-STEPS = 6
-"""Of bisection: to within 2 % of the loads that were asked for."""
+STEPS = 64
+"""Between nothing and the loads that were asked for: to within 2 % of these is good enough."""
+WINDOWS = 4
+"""Of measuring, at most, for the largest scale."""
+UNKNOWN = 0.5
+"""Measured first where no scale is predicted to do: half way between none and all."""
+FARTHEST = 2.0
+"""Up to which loads are predicted, as a share of those asked for."""
 
 
-def largest_scale(
-    ground: Ground, services: Sequence[Service], joints: Sequence[Joint], error: float
-) -> float:
-    """Return the largest share of all loads at which every SLO is predicted to be kept; 0: none.
+def largest_share(over_at: Callable[[float], float], below: float) -> float:
+    """Return the largest share of all loads at which something that grows is not above zero.
 
     Args:
-        ground: what is known at the loads asked for.
-        services: as asked for.
-        joints: how all may run.
-        error: log of measured over predicted latency, of what was measured to be the best.
+        over_at: gives it for a share.
+        below: the share looked for is smaller.
+
+    Returns:
+        A multiple of 1 / `STEPS`; 0: none is large enough.
     """
-    low, high = 0.0, 1.0
-    for _ in range(STEPS):
-        middle = (low + high) / 2
-        if _best(_at(ground, middle), services, joints) + error <= 0:
+    low, high = 0, math.ceil(below * STEPS)
+    while high - low > 1:
+        middle = (low + high) // 2
+        if over_at(middle / STEPS) <= 0:
             low = middle
         else:
             high = middle
-    return low
+    return low / STEPS
 
 
-def _best(ground: Ground, services: Sequence[Service], joints: Sequence[Joint]) -> float:
-    """Return the least log of the worst latency over its SLO that is predicted."""
-    slowed = np.array([slowed_by(ground, joint) for joint in joints]).T
-    points = np.array([joint.points for joint in joints]).T
-    latency_s = [
-        latencies(ground, number, points[number], own) for number, own in enumerate(slowed)
-    ]
-    return float(worst(services, ground.known, latency_s).min())
-
-
-def _at(ground: Ground, scale: float) -> Ground:
+def at(ground: Ground, scale: float) -> Ground:
+    """Return what is known, with a share of all loads."""
     return ground._replace(known=tuple(_slowly(one, ground.cores, scale) for one in ground.known))
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from autotune.together.question import Service
-from autotune.together.records import Contender, Placed, Versus, Way
+from autotune.together.records import Contender, LargestScale, Placed, Served, Versus, Way
 from autotune.units import format_ms
 
 WAYS: dict[Way, str] = {
@@ -19,7 +19,7 @@ def summarize_together(
     contenders: Sequence[Contender],
     against: Sequence[Versus],
     services: Sequence[Service],
-    scale: float | None,
+    scale: LargestScale | None,
 ) -> str:
     """Return a few sentences for a person who reads nothing else."""
     best = contenders[0]
@@ -30,14 +30,18 @@ def summarize_together(
         f" of {service.slo.latency_ms:g}"
         for one, service in zip(best.served, services, strict=True)
     ]
-    undecided = any(one.measured.slo_verdict == "undecided" for one in best.served)
-    doubt = " (too few requests to prove it)" if undecided else ""
-    first = f"Deploy {_deployed(best)}: {', '.join(met)}{doubt}, {best.cores_used:.2f} cores used."
+    deployed, doubt = _deployed(best.placed), _doubt(best.served)
+    first = f"Deploy {deployed}: {', '.join(met)}{doubt}, {best.cores_used:.2f} cores used."
     return " ".join([first, *(_against(best, one, against) for one in contenders[1:])])
 
 
-def _deployed(best: Contender) -> str:
-    return " and ".join(f"{one.model} with {where(one)}" for one in best.placed)
+def _deployed(placed: Sequence[Placed]) -> str:
+    return " and ".join(f"{one.model} with {where(one)}" for one in placed)
+
+
+def _doubt(served: Sequence[Served]) -> str:
+    undecided = any(one.measured.slo_verdict == "undecided" for one in served)
+    return " (too few requests to prove it)" if undecided else ""
 
 
 def where(one: Placed) -> str:
@@ -57,19 +61,26 @@ def _against(best: Contender, other: Contender, against: Sequence[Versus]) -> st
     )
 
 
-def _missed(best: Contender, services: Sequence[Service], scale: float) -> str:
+def _missed(best: Contender, services: Sequence[Service], scale: LargestScale) -> str:
     failing = [
         f"{one.service} (p{service.slo.percentile:g} "
         f"{format_ms(one.measured.objective.value_ms)} ms of {service.slo.latency_ms:g} ms)"
         for one, service in zip(best.served, services, strict=True)
         if not one.measured.meets_slo
     ]
-    hope = (
-        f"At {scale:.2f} x these loads all are predicted to be met"
-        if scale
-        else "No share of these loads is predicted to be met"
-    )
     return (
         f"These loads cannot be met together: {' and '.join(failing)} misses with the best that "
-        f"was measured, {_deployed(best)}. {hope}."
+        f"was measured, {_deployed(best.placed)}. {in_words(scale)}"
     )
+
+
+def in_words(scale: LargestScale) -> str:
+    """Return how far the loads must be scaled down, and whether that was measured."""
+    beyond = f"; at {scale.missed:.2g} x, measured, not" if scale.missed < 1 else ""
+    how = f", {_deployed(scale.placed)}" if scale.placed else ""
+    if scale.evidence == "measured":
+        met = f"all are met as measured{_doubt(scale.served)}"
+        return f"At {scale.share:.2g} x these loads {met}{how}{beyond}."
+    if scale.share:
+        return f"At {scale.share:.2g} x these loads all are predicted to be met{how}{beyond}."
+    return f"No share of these loads is predicted to be met{beyond}."

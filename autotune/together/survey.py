@@ -1,8 +1,6 @@
 """What is known before anything is measured together: each model alone, and each pair."""
 
 import itertools
-from collections.abc import Callable
-from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -17,7 +15,7 @@ from autotune.probes.memory import available_memory_bytes
 from autotune.records import Failed
 from autotune.space.axes import make_axes
 from autotune.space.lattice import Lattice, make_lattice
-from autotune.spec import ServingConfig
+from autotune.spec import ServingConfig, SessionShape
 from autotune.stages.context import Context
 from autotune.stages.events import Doing, Inspected, Observer, Said, Started
 from autotune.stages.journal import Journal
@@ -25,12 +23,12 @@ from autotune.stages.loading import inspect_model
 from autotune.stages.profile import Subject
 from autotune.stages.question import Deadline, Question
 from autotune.stages.survey import forecast_arrivals, profile_families
-from autotune.together.benches import Benches
+from autotune.together.kept import MeasuresAll
 from autotune.together.measuring import window_s
 from autotune.together.question import Model, TogetherQuestion
 from autotune.together.records import Interference
 from autotune.together.slowing import Slowing
-from autotune.trial.bench import Bench
+from autotune.trial.measures import Measures
 from autotune.trial.wire import ClosedLoop
 
 PAIR_S = 0.4
@@ -71,7 +69,7 @@ class Ground(NamedTuple):
 
 
 def survey(
-    question: TogetherQuestion, benches: Benches, deadline: Deadline, observe: Observer
+    question: TogetherQuestion, benches: MeasuresAll, deadline: Deadline, observe: Observer
 ) -> Ground:
     """Profile each model alone, and how much each pair slows each other down.
 
@@ -83,15 +81,18 @@ def survey(
     known = []
     for number, model in enumerate(question.models):
         observe(Said(text=f"{model.name}: profiling it alone"))
-        look = partial(_alone, question, model, deadline=deadline, observe=observe)
-        known.append(benches.on(number, look))
+        known.append(_alone(question, model, benches.one(number), deadline, observe))
     observe(Started(step="profiling pairs", ends_in_s=deadline.left_s))
     slowing = _pairs(known, benches, cores, observe)
     return Ground(cores, tuple(known), slowing, _in_words(known, slowing), deadline.elapsed_s)
 
 
 def _alone(
-    question: TogetherQuestion, model: Model, bench: Bench, *, deadline: Deadline, observe: Observer
+    question: TogetherQuestion,
+    model: Model,
+    bench: Measures,
+    deadline: Deadline,
+    observe: Observer,
 ) -> Known:
     service = question.services[model.service]
     own = Question(
@@ -152,34 +153,34 @@ def effort(
     return threads, np.minimum(np.minimum(most, cores), per_request_s * rate_rps)
 
 
-def _pairs(known: list[Known], benches: Benches, cores: int, observe: Observer) -> Slowing:
+def _pairs(known: list[Known], benches: MeasuresAll, cores: int, observe: Observer) -> Slowing:
     """Measure each pair side by side, one thread each and a thread a core each."""
     count = len(known)
     apart, crowded = np.ones((count, count)), np.full((count, count), 2.0)
     for full, found in ((False, apart), (True, crowded)):
+        shape, request = _closed_loop(cores, full)
         alone_s = [
-            _seconds(benches.on(number, _closed_loop(cores, full)), known[number])
-            for number in range(count)
+            _seconds(
+                benches.one(number).service_times(shape, request, PAIR_TIMEOUT_S, keep=True), one
+            )
+            for number, one in enumerate(known)
         ]
         if cores == 1 and not full:  # no two threads have a core each
             continue
         for a, b in itertools.combinations(range(count), 2):
             names = f"{known[a].model.name} beside {known[b].model.name}"
             observe(Doing(what=f"profile: {names}{', a thread a core' if full else ''}"))
-            call = _closed_loop(cores, full)
-            beside = benches.at_once({a: call, b: call})
-            for one, other in ((a, b), (b, a)):
-                seconds = _seconds(beside[one], known[one])
-                found[one, other] = max(1.0, seconds / alone_s[one])
+            beside = benches.beside((a, b), shape, request, PAIR_TIMEOUT_S)
+            for one, other, sample in ((a, b, beside[0]), (b, a, beside[1])):
+                found[one, other] = max(1.0, _seconds(sample, known[one]) / alone_s[one])
     return Slowing(cores, apart, np.maximum(apart, crowded))
 
 
-def _closed_loop(cores: int, full: bool) -> Callable[[Bench], ServiceTimes | Failed]:
-    """Return what measures executions: of one thread, or of a replica of one on each core."""
+def _closed_loop(cores: int, full: bool) -> tuple[SessionShape, ClosedLoop]:
+    """Return how executions are measured: of one thread, or of a replica of one on each core."""
     replicas = cores if full else 1
     shape = ServingConfig(replicas=replicas, intra_op_threads=1, spinning=False).session_shape
-    request = ClosedLoop(busy=replicas, batch_size=1, duration_s=PAIR_S, min_runs=PAIR_RUNS)
-    return lambda bench: bench.service_times(shape, request, PAIR_TIMEOUT_S, keep=True)
+    return shape, ClosedLoop(busy=replicas, batch_size=1, duration_s=PAIR_S, min_runs=PAIR_RUNS)
 
 
 def _seconds(sample: ServiceTimes | Failed, known: Known) -> float:

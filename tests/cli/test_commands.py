@@ -117,7 +117,7 @@ def test_alone_it_prints_help_and_is_a_mistake(capsys: pytest.CaptureFixture[str
             "search a a --slo 1s --load 1",
             "a: is given twice: name it once",
         ),
-        ("search a b --slo 1s --load 1 --fresh", "--fresh is for one model: leave it out"),
+        ("search a b --slo 1s --load 1 --trials 3", "--trials is for one model: leave it out"),
         ("search a --slo 50 ms", "'ms' stands alone: write 50ms, or '50 ms' in quotes"),
         ("search a --budget 3 minutes", "'minutes' stands alone: write 3minutes, or '3 minutes'"),
         (

@@ -30,8 +30,13 @@ def test_two_models_are_searched_and_written(
         (tmp_path / f"{name}.onnx").write_bytes(mlp.read_bytes())
     (tmp_path / "s.toml").write_text(CHAIN)
     asked = ["s.toml"] if chained else ["a.onnx", "b.onnx", "--slo", "500ms", "--load", "40"]
-    assert run(["search", *asked, "--budget", "15s", "--json", "--allow-shared"]) == 0
+    command = ["search", *asked, "--budget", "15s", "--json", "--allow-shared", "--store", "kept"]
+    assert run(command) == 0
     out = capsys.readouterr().out
+    assert run([*command, "-v"]) == 0
+    again = capsys.readouterr()
+    assert again.out == out
+    assert "answered from the store: measured on" in again.err
     found = file.read(tmp_path / "together.autotune.json")
     assert json.loads(out)["summary"] == found.summary
     assert {one.model for one in found.recommended} == {"a", "b"}

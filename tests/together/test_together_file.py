@@ -1,5 +1,6 @@
 """together.autotune.json: read, refused, and its members by name."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -9,12 +10,27 @@ from autotune.config_file import to_json
 from autotune.errors import ConfigFileError, UsageError
 from autotune.together import file
 
-GOLDEN = Path(__file__).parents[1] / "golden" / "v1.together.json"
+GOLDEN = Path(__file__).parents[1] / "golden" / "v2.together.json"
 GIVEN = GOLDEN.read_text()
 
 
 def test_what_was_read_is_written_as_it_was() -> None:
     assert to_json(file.read(GOLDEN)) == GIVEN
+
+
+@pytest.mark.parametrize("share", [None, 0.0, 0.42])
+def test_a_scale_of_version_1_is_predicted(tmp_path: Path, share: float | None) -> None:
+    old = GOLDEN.with_name("v1.together.json").read_text()
+    assert '"largest_scale": null' in old
+    path = tmp_path / "old.json"
+    path.write_text(old.replace('"largest_scale": null', f'"largest_scale": {json.dumps(share)}'))
+    found = file.read(path)
+    assert json.loads(to_json(found))["schema_version"] == 2
+    assert list(found.members) == ["a", "b"]
+    scale = found.largest_scale
+    assert (scale and (scale.share, scale.evidence, scale.missed, scale.served)) == (
+        None if share is None else (share, "predicted", 1.0, [])
+    )
 
 
 def test_a_member_is_a_tuned_file_by_its_name() -> None:
@@ -46,7 +62,11 @@ def test_what_names_no_tuned_file_is_refused(path: Path, complaint: str) -> None
 @pytest.mark.parametrize(
     ("old", "new", "complaint"),
     [
-        ('"schema_version": 1', '"schema_version": 2', "Invalid"),
+        ('"schema_version": 2', '"schema_version": 3', "Invalid"),
+        ('"schema_version": 2', '"schema_version": true', "schema_version"),
+        ('"schema_version": 2', '"schema_version": 1', "largest_scale.share"),
+        ('"share": 0.', '"share": 1.', "largest_scale.share"),
+        ('"evidence": "measured"', '"evidence": "hoped"', "largest_scale.evidence"),
         ('"service": "a"', '"service": "c"', "what was served is not what was asked for"),
         ('"steps": ["a"]', '"steps": ["c"]', "are not those of its services"),
         ("{", "", "Expected `object`"),
