@@ -14,6 +14,7 @@ models they need MPI as well: `apt-get install openmpi-bin libopenmpi-dev`.
 """
 
 import argparse
+import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,6 +25,7 @@ from rival_model_analyzer import Rival, add_tool_options, rival_of
 from ways import Ways, even_split, layout_of, measured, print_table
 
 from autotune.spec import RUNTIME_DEFAULT
+from autotune.stages.question import Keeping
 from autotune.together.asked import read_services
 from autotune.together.make import search_together
 from autotune.together.measuring import Layout
@@ -81,9 +83,14 @@ def _at(services: Sequence[Service], rival: Rival, share: float) -> tuple[Servic
 
 
 def _search(services: tuple[Service, ...], rival: Rival) -> Answered:
-    question = TogetherQuestion(services=services, budget_s=None, seed=1, output=None)
-    began_s = time.monotonic()
-    found = search_together(question)
+    with tempfile.TemporaryDirectory() as folder:
+        keeping = Keeping(store=Path(folder) / "store.sqlite")
+        question = TogetherQuestion(
+            services=services, budget_s=None, seed=1, output=None, keeping=keeping
+        )
+        began_s = time.monotonic()
+        found = search_together(question)
+        seconds = time.monotonic() - began_s
     theirs = tuple(rival.winners[one.name].config for one in services)
     ways = {
         "default": Layout((RUNTIME_DEFAULT,) * len(services), None),
@@ -94,7 +101,7 @@ def _search(services: tuple[Service, ...], rival: Rival) -> Answered:
     return Answered(
         question,
         ways,
-        time.monotonic() - began_s,
+        seconds,
         len(found.trials),
         found.contenders[0].meets_all,
     )
