@@ -8,6 +8,7 @@ import time
 from unittest.mock import patch
 
 import numpy as np
+from msgspec import structs
 
 from autotune import tune
 from autotune.config_file import TunedFile
@@ -15,7 +16,8 @@ from autotune.outcome import Disturbance, Measured, ModelInfo, ServiceTimes, Tri
 from autotune.predict.queue_simulation import Lanes, simulate
 from autotune.probes.cores import Cores
 from autotune.records import Failed
-from autotune.spec import Allowed, ModelSpec, Record, SessionShape, TrialSpec
+from autotune.spec import ModelSpec, Record, SessionShape, TrialSpec
+from autotune.stages import learning
 from autotune.stages.events import Observer
 from autotune.stages.question import Question
 from autotune.stats.judge import Decides
@@ -23,8 +25,6 @@ from autotune.trial.bench import Bench
 from autotune.trial.wire import ClosedLoop
 
 CORES = 2
-ALONE_S = {1: 0.010, 2: 0.006}
-"""One execution at speed 1, by threads."""
 GIVEN_UP_S = 0.5
 """A latency at which a queue is said to diverge."""
 INFO = ModelInfo(
@@ -55,31 +55,37 @@ class PaperSearch(Record, frozen=True):
     """That a measurement takes in truth, however long it is on paper."""
     other_cpu: str = ""
     """What disturbs each of its windows; empty: nothing does."""
+    cores: int = CORES
+    odd: bool = False
+    """Threads take time to meet, and full cores are slow: no profile's law says so of all."""
+    starter: bool = True
+    """Whether it knows the lessons that come with autotune."""
 
     def __call__(self, question: Question, observe: Observer) -> TunedFile:
         """Search."""
 
-        def bench(model: ModelSpec, allowed: Allowed) -> Bench:
-            return PaperBench(model, self)
+        def bench(question: Question, observe: Observer) -> Bench:
+            return PaperBench(question.model, self)
 
-        two = Cores(affinity=CORES, quota=None)
+        cores = Cores(affinity=self.cores, quota=None)
+        lessons = learning.starter_lessons() if self.starter else []
         with (
-            patch.object(tune, "Bench", bench),
-            patch("autotune.stages.survey.usable_cores", lambda: two),
+            patch.object(learning, "starter_lessons", lambda: lessons),
+            patch("autotune.stages.survey.usable_cores", lambda: cores),
             patch("autotune.stages.reference.yardstick_ms", lambda: 1.0),
         ):
-            return tune.search(question, observe)
+            return tune.search(question, observe, bench)
 
 
 class ByType(Record, frozen=True):
     """The same, each type half as fast again as the one before: `PAPER_TYPE=type-2` in a node."""
 
-    pause_s: float
+    machine: PaperSearch
 
     def __call__(self, question: Question, observe: Observer) -> TunedFile:
         """Search."""
         number = int(os.environ["PAPER_TYPE"].rpartition("-")[2])
-        return PaperSearch(speed=1.5**number, pause_s=self.pause_s)(question, observe)
+        return structs.replace(self.machine, speed=1.5**number)(question, observe)
 
 
 class PaperBench(Bench):
@@ -96,14 +102,14 @@ class PaperBench(Bench):
 
     def inspect(self, requests_folder: str | None = None) -> ModelInfo:
         """As `Bench.inspect`."""
-        return INFO
+        return structs.replace(INFO, default_threads=self._machine.cores)
 
     def service_times(
         self, shape: SessionShape, request: ClosedLoop, timeout_s: float, keep: bool = False
     ) -> ServiceTimes | Failed:
         """As `Bench.service_times`."""
         self._take(0.25)
-        seconds = np.full(20, self._service_s(shape.intra_op_threads or CORES, request.busy))
+        seconds = np.full(20, self._service_s(shape.intra_op_threads, request.busy))
         none = np.zeros(len(seconds))
         return ServiceTimes(seconds=seconds, rest_s=none, others=none, cpu_s=float(seconds[0]))
 
@@ -111,7 +117,7 @@ class PaperBench(Bench):
         """As `Bench.measure`; the same is answered to the same, whatever was asked before."""
         self._take(trial.arrivals_s[-1])
         config, arrivals_s = trial.config, np.array(trial.arrivals_s)
-        threads, seed = config.intra_op_threads or CORES, int(1e6 * arrivals_s[-1]) % 997
+        threads, seed = config.intra_op_threads, int(1e6 * arrivals_s[-1]) % 997
         lanes = Lanes(
             replicas=np.array([config.replicas]),
             max_batch=np.array([1]),
@@ -149,7 +155,7 @@ class PaperBench(Bench):
             peak_memory_bytes=1 << 20,
             disturbance=Disturbance(
                 seconds=float(arrivals_s[-1]),
-                cpus=CORES,
+                cpus=self._machine.cores,
                 steal_share=0.0,
                 other_cpu_share=1.0 if other else 0.0,
                 throttled_periods=None,
@@ -163,9 +169,14 @@ class PaperBench(Bench):
             disturbed=[other] if other else [],
         )
 
-    def _service_s(self, threads: int, busy: int) -> float:
-        crowd = max(1.0, busy * threads / CORES)
-        return ALONE_S[min(threads, 2)] * crowd / self._machine.speed
+    def _service_s(self, threads: int | None, busy: int) -> float:
+        cores, odd = self._machine.cores, self._machine.odd
+        threads = threads or cores
+        used = busy * threads / cores
+        seconds = 0.010 * (0.2 + 0.8 / min(threads, cores)) * max(1.0, used)
+        if odd:
+            seconds *= (1 + 0.04 * threads) * (1 + 0.25 * min(1.0, used) ** 2)
+        return seconds / self._machine.speed
 
     def _take(self, seconds: float) -> None:
         time.sleep(self._machine.pause_s)

@@ -1,12 +1,14 @@
 """A fleet of 1, 2 and 4 node processes on machines on paper: time and measurements by machine type.
 
-    python benchmarks/fleet_search.py [--fleets 1,2,4] [--kills 3] [--pause 0.2]
+    python benchmarks/fleet_search.py [--fleets 1,2,4] [--kills 3] [--pause 0.2] [--seeds 3]
 
 Real Ray nodes on this machine, each of a machine type of its own; searches are the ordinary ones
 over simulated answers (`fleet_machines`), of which each takes `--pause` seconds, and each type is
 half as fast again as the one before. Side by side, then one after the other (`--at-once 1`), where
 the n-th type learns from those before it. Then nodes are killed at random moments, with a twin
-each: what was kept before and is not afterwards is lost.
+each: what was kept before and is not afterwards is lost. Last, three types of eight cores, whose
+law no profile shows, side by side, with and without lessons passed on while they are searched;
+nobody knows those that come with autotune. `fleet_lessons` does so where the truth is known.
 """
 
 import argparse
@@ -17,23 +19,27 @@ import sqlite3
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from fleet_machines import ByType
+import numpy as np
+from fleet_machines import ByType, PaperSearch
 
 from autotune.arrivals import Traffic
-from autotune.fleet.cluster import connected
+from autotune.fleet.cluster import RayCluster, connected
 from autotune.fleet.search import FleetQuestion, search
 from autotune.fleet_file import FleetFile
+from autotune.lesson import Lesson
+from autotune.outcome import Samples
 from autotune.spec import ModelSpec, Slo
 from autotune.stages.events import Event, Profiled, Said, Tried
 from autotune.stages.question import Keeping, Question
 
 HERE = Path(__file__).parent
 LOADS_RPS = (40.0, 130.0)
+ODD_LOADS_RPS = (60.0, 300.0, 450.0)
 
 
 def main() -> None:
@@ -42,24 +48,31 @@ def main() -> None:
     parser.add_argument("--fleets", default="1,2,4")
     parser.add_argument("--kills", type=int, default=3)
     parser.add_argument("--pause", type=float, default=0.2)
+    parser.add_argument("--seeds", type=int, default=3, help="with lessons and without")
     given = parser.parse_args()
     os.environ |= {"RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0"}
     below = [str(HERE.parent), str(HERE), os.environ.get("PYTHONPATH", "")]
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, below))
-    print(
-        "| types | at once | whole, s | type | measurements of the search | of the confirmation |"
-    )
-    print("|---:|---:|---:|---|---:|---:|")
-    for count in map(int, given.fleets.split(",")):
+    counts = [int(one) for one in given.fleets.split(",") if one]
+    if counts:
+        heads = ["measurements of the search", "of the confirmation"]
+        print(f"| types | at once | whole, s | type | {' | '.join(heads)} |")
+        print("|---:|---:|---:|---|---:|---:|")
+    for count in counts:
         for at_once in (None, 1) if count > 1 else (None,):
             _side_by_side(count, at_once, given.pause)
     if given.kills:
         _killed(given.kills, given.pause)
+    if given.seeds:
+        _taught(given.seeds)
 
 
 def _side_by_side(count: int, at_once: int | None, pause_s: float) -> None:
     with _cluster([f"type-{number}" for number in range(count)]) as (address, _, folder):
-        fleet = _searched(address, folder, at_once, pause_s, lambda machine, event: None)
+        how = ByType(PaperSearch(pause_s=pause_s))
+        with connected(address) as cluster:
+            asked = FleetQuestion(_question(folder), at_once=at_once, search=how)
+            fleet = search(asked, cluster, lambda machine, event: None)
     for machine in fleet.machines:
         assert machine.tuned is not None, machine.reason
         tried = sum(one.phase == "search" for one in machine.tuned.trials)
@@ -94,7 +107,9 @@ def _killed(kills: int, pause_s: float) -> None:
         with _cluster(["type-0", "type-0"]) as (address, nodes, folder):
             store = folder / "store.sqlite"
             hunter = _Hunter(random.Random(kill).randint(1, 15), nodes, store)
-            fleet = _searched(address, folder, None, pause_s, hunter.observe)
+            asked = FleetQuestion(_question(folder), search=ByType(PaperSearch(pause_s=pause_s)))
+            with connected(address) as cluster:
+                fleet = search(asked, cluster, hunter.observe)
             lost += len(hunter.kept - _records(store))
             answered += fleet.machines[0].tuned is not None
             went_on += any("was lost" in note for note in fleet.machines[0].notes)
@@ -102,25 +117,57 @@ def _killed(kills: int, pause_s: float) -> None:
     print(f"measurements lost of those that were kept before: {lost}")
 
 
-def _searched(
-    address: str, folder: Path, at_once: int | None, pause_s: float, observe: Any
-) -> FleetFile:
+class _Silent(RayCluster):
+    """Passes no lessons on."""
+
+    def teach(self, search: Hashable, sender: str, lesson: Lesson) -> None:
+        """Forget it."""
+
+
+def _taught(seeds: int) -> None:
+    how = ByType(PaperSearch(cores=8, odd=True, starter=False))
+    print("\n| seed | lessons | measurements of the search, by type | p99 over that without |")
+    print("|---:|---|---|---:|")
+    for seed in range(seeds):
+        without = np.ones(1)
+        for lessons in ("kept", "passed on"):
+            with _cluster(["type-0", "type-1", "type-2"]) as (address, _, folder):
+                asked = FleetQuestion(_question(folder, ODD_LOADS_RPS, seed), search=how)
+                with connected(address) as cluster:
+                    given = cluster if lessons == "passed on" else _Silent()
+                    fleet = search(asked, given, lambda machine, event: None)
+            p99_ms = _p99_ms(fleet)
+            without = p99_ms if lessons == "kept" else without
+            ratio = float(np.exp(np.mean(np.log(p99_ms / without))))
+            print(f"| {seed} | {lessons} | {_tried(fleet)} | {ratio:.3f} |", flush=True)
+
+
+def _tried(fleet: FleetFile) -> str:
+    found = [one.tuned.trials for one in fleet.machines if one.tuned is not None]
+    return ", ".join(str(sum(one.phase == "search" for one in trials)) for trials in found)
+
+
+def _p99_ms(fleet: FleetFile) -> Samples:
+    """Of the answers of all types at all loads, as confirmed; nan where requests were lost."""
+    policies = [one.tuned.policy for one in fleet.machines if one.tuned is not None]
+    entries = [entry.measured for policy in policies for entry in policy]
+    return np.array([np.nan if one is None else one.objective.value_ms for one in entries], float)
+
+
+def _question(folder: Path, loads_rps: Sequence[float] = LOADS_RPS, seed: int = 0) -> Question:
     model = folder / "model.onnx"
     model.write_bytes(b"a model on paper")
-    question = Question(
+    return Question(
         model=ModelSpec(path=str(model)),
         name="paper",
         slo=Slo(latency_ms=50),
-        traffics=[Traffic(load_rps=load_rps) for load_rps in LOADS_RPS],
-        budget_s=60.0,
+        traffics=[Traffic(load_rps=load_rps) for load_rps in loads_rps],
+        budget_s=60.0 if loads_rps is LOADS_RPS else 600.0,
         max_trials=None,
-        seed=0,
+        seed=seed,
         output=None,
         keeping=Keeping(store=folder / "store.sqlite", allow_shared=True),
     )
-    with connected(address) as cluster:
-        asked = FleetQuestion(question, at_once=at_once, search=ByType(pause_s=pause_s))
-        return search(asked, cluster, observe)
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from autotune.fleet.nodes import Facts, Member, Node
 from autotune.fleet.on_node import Job, Message, run, versions_here
 from autotune.fleet.search import FleetQuestion, Gone
 from autotune.fleet_file import FleetFile, MachineResult
+from autotune.lesson import Lesson
 from autotune.probes.machine import this_machine
 from autotune.spec import ModelSpec, Slo
 from autotune.stages.events import Event, Said
@@ -75,6 +76,7 @@ class MadeCluster:
         self.jobs: list[tuple[str, Job]] = []
         self.most_at_once = 0
         self.stopped: list[Hashable] = []
+        self.taught: list[tuple[Hashable, str, Lesson]] = []
         self._left: dict[Hashable, list[Message | Gone]] = {}
         self._on: dict[Hashable, Member] = {}
 
@@ -103,6 +105,9 @@ class MadeCluster:
                 if isinstance(message, Gone):
                     self.alive.remove(self._on[name])
         return news
+
+    def teach(self, search: Hashable, sender: str, lesson: Lesson) -> None:
+        self.taught.append((search, sender, lesson))
 
     def stop(self, search: Hashable) -> None:
         self.stopped.append(search)

@@ -9,7 +9,7 @@ import re
 import signal
 import socket
 import threading
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -21,6 +21,7 @@ from autotune.fleet import on_node
 from autotune.fleet.nodes import Facts, Member, Node, named_type
 from autotune.fleet.on_node import Job, Message
 from autotune.fleet.search import Gone
+from autotune.lesson import Lesson
 from autotune.tabular import printable
 
 REACHED_WITHIN_S = 5.0
@@ -28,6 +29,8 @@ ASKED_WITHIN_S = 90.0
 """For a node to say what it is: a first worker process takes some seconds to start."""
 NEWCOMER_WITHIN_S = 10.0
 """Likewise one that has joined meanwhile: others are not heard as long as it is waited for."""
+HEARD_WITHIN_S = 0.2
+"""What others teach; else it is heard after the next measurement."""
 _PLACE = re.compile(r"(?P<host>[^:/\s]+|\[[0-9a-fA-F:]+\]):(?P<port>[0-9]{1,5})")
 
 
@@ -110,6 +113,7 @@ class RayCluster:
         """Nothing runs yet."""
         self._streams: dict[Hashable, Any] = {}
         self._nodes: dict[Hashable, Node] = {}
+        self._post: Any = None
 
     def members(self, named_onnx: bool, known: Sequence[Member] = ()) -> list[Member]:
         """Return the nodes that are alive and have CPUs to give, with what they say of themselves.
@@ -128,7 +132,7 @@ class RayCluster:
         facts = {one.node.id: one.facts for one in known}
         new = [one for one in _alive() if one.id not in facts]
         asked = {
-            one.id: ask.options(scheduling_strategy=_on(one)).remote(named_onnx) for one in new
+            one.id: ask.options(scheduling_strategy=_on(one.id)).remote(named_onnx) for one in new
         }
         if asked:
             waits_s = NEWCOMER_WITHIN_S if known else ASKED_WITHIN_S
@@ -144,10 +148,15 @@ class RayCluster:
         """Begin a search that takes all CPUs of a node, so that Ray runs nothing beside it."""
         import ray
 
-        run = ray.remote(num_cpus=member.node.cpus, num_returns="streaming", max_retries=0)
-        stream = run(on_node.run).options(scheduling_strategy=_on(member.node)).remote(job)
+        if self._post is None:
+            # Beside this process, so that none is where a search has a node to itself.
+            here = _on(ray.get_runtime_context().get_node_id())
+            self._post = ray.remote(num_cpus=0, scheduling_strategy=here)(_Post).remote()
         name = len(self._streams)
-        self._streams[name], self._nodes[name] = stream, member.node
+        run = ray.remote(num_cpus=member.node.cpus, num_returns="streaming", max_retries=0)
+        on_it = run(_run).options(scheduling_strategy=_on(member.node.id))
+        self._streams[name] = on_it.remote(job, self._post, name)
+        self._nodes[name] = member.node
         return name
 
     def wait(self, timeout_s: float) -> list[tuple[Hashable, Message | Gone]]:
@@ -183,12 +192,51 @@ class RayCluster:
                 news.append((name, Gone("Ray hears nothing of it any more")))
         return news
 
+    def teach(self, search: Hashable, sender: str, lesson: Lesson) -> None:
+        """Let a search that runs learn from another; where that is lost, it says so itself."""
+        self._post.put.remote(search, sender, lesson)
+
     def stop(self, search: Hashable) -> None:
         """End a search, and forget it."""
         import ray
 
         ray.cancel(self._streams[search], force=True)
         self._streams[search] = None
+
+
+class _Post:
+    """Lessons on their way; an actor of Ray."""
+
+    def __init__(self) -> None:
+        self._waiting: defaultdict[Hashable, dict[str, Lesson]] = defaultdict(dict)
+
+    def put(self, search: Hashable, sender: str, lesson: Lesson) -> None:
+        self._waiting[search][sender] = lesson
+
+    def take(self, search: Hashable) -> dict[str, Lesson]:
+        return self._waiting.pop(search, {})
+
+
+def _run(job: Job, post: Any, search: Hashable) -> Iterator[Message]:
+    """What runs on a node: the search, which hears what waits for it."""
+    import ray
+
+    asked: Any = None
+
+    def hear() -> Mapping[str, Lesson]:
+        # Not in the main thread, in which Ray would give the node's CPUs to others meanwhile.
+        nonlocal asked
+        asked = asked or post.take.remote(search)
+        if not ray.wait([asked], timeout=HEARD_WITHIN_S)[0]:
+            return {}
+        try:
+            found: Mapping[str, Lesson] = ray.get(asked)
+        except ray.exceptions.RayError as error:
+            raise ConnectionError(_first_line(error)) from None
+        asked = None
+        return found
+
+    yield from on_node.run(job, hear)
 
 
 def _alive() -> Sequence[Node]:
@@ -212,10 +260,10 @@ def _name(address: str, node_id: str, places: Mapping[str, int]) -> str:
     return address if places[address] == 1 else f"{address} ({node_id[:8]})"
 
 
-def _on(node: Node) -> Any:
+def _on(node_id: str) -> Any:
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-    return NodeAffinitySchedulingStrategy(node.id, soft=False)
+    return NodeAffinitySchedulingStrategy(node_id, soft=False)
 
 
 def _facts(node: Node, answer: Any) -> Facts:

@@ -7,20 +7,23 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
+import msgspec
+
 from autotune import model_file
 from autotune.errors import StoreError, UsageError
 from autotune.fleet.moved import History, moved
 from autotune.fleet.nodes import Facts
 from autotune.fleet.on_node import Kept
+from autotune.lesson import Lesson
 from autotune.probes.owner import is_gone, this_process
 from autotune.stages.events import Observer, Said
-from autotune.stages.memory import of_this_model, store_of
+from autotune.stages.memory import answered_lessons, of_this_model, store_of
 from autotune.stages.premises import Premises, asked_of
 from autotune.stages.question import Question
 from autotune.store.database import RecordRow, SearchRow, Store
 
 MOST_LESSONS = 30
-"""Earlier searches, the latest, that travel to each node: a megabyte or two each at most."""
+"""Earlier searches, the latest, that each node learns from."""
 
 T = TypeVar("T")
 
@@ -81,10 +84,10 @@ class Ledger:
 
         return self._try(look_up) or []
 
-    def lessons(self) -> list[SearchRow]:
-        """Return the latest searches that came to their end."""
-        rows = self._try(Store.answered) or []
-        return rows[:MOST_LESSONS]
+    def lessons(self) -> dict[str, Lesson]:
+        """Return what the latest searches teach that came to their end, by `sender_of`."""
+        found = list((self._try(answered_lessons) or {}).items())[:MOST_LESSONS]
+        return {sender_of(int(number)): one for number, one in found}
 
     def keep(self, number: int | None, kept: Kept, named_type: str | None) -> int | None:
         """Keep what a node kept; return the number of its search, None where nothing is kept.
@@ -101,6 +104,8 @@ class Ledger:
             known = store.begin(row) if number is None else number
             store.update(known, row)
             store.keep(known, kept.records)
+            if kept.lesson is not None:
+                store.teach(str(known), msgspec.json.encode(kept.lesson).decode())
             return known
 
         return self._try(write)
@@ -136,6 +141,11 @@ def _of_type(asked: str, named_type: str | None) -> str:
     if named_type is None:
         return asked
     return json.dumps({**json.loads(asked), "machine_type": named_type}, sort_keys=True)
+
+
+def sender_of(number: int) -> str:
+    """Return what a search of the store is called on nodes, which count searches of their own."""
+    return f"#{number}"
 
 
 def extended(history: History | None, kept: Kept) -> History:

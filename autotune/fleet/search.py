@@ -11,7 +11,7 @@ from autotune import fleet_file, tune
 from autotune.config_file import TunedFile, to_json
 from autotune.errors import AutotuneError, MeasureError
 from autotune.fleet.choose import better, disturbance
-from autotune.fleet.ledger import Ledger, Past, extended
+from autotune.fleet.ledger import Ledger, Past, extended, sender_of
 from autotune.fleet.moved import History
 from autotune.fleet.nodes import Member, by_type, demand_same_versions, demand_types, twins_of
 from autotune.fleet.on_node import (
@@ -26,6 +26,7 @@ from autotune.fleet.on_node import (
 )
 from autotune.fleet.parcel import Parcel, pack
 from autotune.fleet_file import INTERRUPTED, FleetFile, MachineResult
+from autotune.lesson import Lesson
 from autotune.stages.answer import as_asked
 from autotune.stages.events import Event, Said
 from autotune.stages.memory import readable
@@ -58,6 +59,10 @@ class Cluster(Protocol):
 
     def wait(self, timeout_s: float) -> list[tuple[Hashable, Message | Gone]]:
         """Return news of searches that run, in order for each."""
+        ...
+
+    def teach(self, search: Hashable, sender: str, lesson: Lesson) -> None:
+        """Let a search that runs learn from another, in place of what it had from that before."""
         ...
 
     def stop(self, search: Hashable) -> None:
@@ -94,6 +99,11 @@ class _Run(NamedTuple):
     last: Member | None = None
     """The last of these."""
     after_disturbance: bool = False
+
+    @property
+    def sender(self) -> str:
+        """What others know it by, on whatever node it goes on."""
+        return f"{self.type} {self.copy}{' again' if self.after_disturbance else ''}"
 
 
 class _Running(NamedTuple):
@@ -175,7 +185,8 @@ class _Drive:
         self._types: dict[str, int] = {}
         self._waiting: list[_Run] = []
         self._running: dict[Hashable, _Running] = {}
-        self._lessons = [] if asked.question.learning.blank else ledger.lessons()
+        self._lessons = {} if asked.question.learning.blank else ledger.lessons()
+        self._type_of: dict[str, str] = {}  # who teaches
         self._notes: dict[str, list[str]] = {}
         self._missing: dict[str, str] = {}
         self._refusals: dict[str, AutotuneError] = {}
@@ -201,6 +212,8 @@ class _Drive:
         if past is None:
             self._waiting.append(run)
             return
+        if (lesson := self._lessons.pop(sender_of(past.number), None)) is not None:
+            self._lessons[run.sender], self._type_of[run.sender] = lesson, run.type
         row, records = past.history
         if answers := readable([row.answer] if row.answer is not None else []):
             text = f"answered from the store: measured on {row.started_at}; --fresh measures anew"
@@ -281,7 +294,8 @@ class _Drive:
 
     def _start(self, run: _Run, member: Member) -> None:
         shared = self._asked.question.keeping.allow_shared
-        job = Job(self._parcel, run.history, self._lessons, shared, self._asked.search)
+        others = (item for item in self._lessons.items() if self._type_of.get(item[0]) != run.type)
+        job = Job(self._parcel, run.history, dict(others), shared, self._asked.search)
         self._tell(run.type, f"searching on {member.node.name}")
         search = self._cluster.start(member, job)
         used = run._replace(used=run.used | {member.node.id}, last=member)
@@ -298,6 +312,8 @@ class _Drive:
                 known = run.number if same else None
                 number = self._ledger.keep(known, message, run.named_type)
                 run = run._replace(number=number, history=extended(run.history, message))
+                if message.lesson is not None and not self._asked.question.learning.blank:
+                    self._teach(run, message.lesson)
             case Found():
                 self._running.pop(search)
                 self._answered(run, message.tuned)
@@ -310,13 +326,19 @@ class _Drive:
                 self._observe(run.type, message)
         self._running[search] = running._replace(run=run, since_s=time.monotonic(), waits=False)
 
+    def _teach(self, run: _Run, lesson: Lesson) -> None:
+        """Let other machine types learn, those that run and those that will; copies do not."""
+        self._lessons[run.sender], self._type_of[run.sender] = lesson, run.type
+        for search, running in self._running.items():
+            if running.run.type != run.type:
+                self._cluster.teach(search, run.sender, lesson)
+
     def _answered(self, run: _Run, tuned: TunedFile) -> None:
         tuned = self._named(tuned)
         self.found.setdefault(run.type, []).append(tuned)
         if run.history is not None:
             row = run.history[0]._replace(answer=to_json(tuned))
             self._ledger.keep(run.number, Kept(row, []), run.named_type)
-            self._lessons = [row, *self._lessons]
         why = disturbance(tuned)
         if why is None:
             return

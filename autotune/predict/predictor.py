@@ -76,6 +76,11 @@ class Predictor:
         """The points as the queue simulation sees them, uncorrected."""
         return self._basis.lanes
 
+    @property
+    def sessions(self) -> Indices:
+        """Which of the sessions each point needs, shape (points,)."""
+        return self._basis.shapes
+
     def corrected(self, points: Indices) -> Lanes:
         """Return some points as they are predicted by now."""
         return self._lanes.some(points)
@@ -155,6 +160,11 @@ class Predictor:
             again = np.flatnonzero((faster > CHANGED) | ((slower > CHANGED) & within))
             if len(again):
                 self._simulate(load, again)
+
+    def teach(self, taught: Taught | None) -> None:
+        """Go by what other searches teach of the law's errors from now on."""
+        self._basis = self._basis._replace(taught=taught)
+        self.learn([])
 
     def _remember(self, lane: int, state: ServiceState) -> None:
         """Average with what was seen of the state before, on the scale of the law's errors."""

@@ -158,10 +158,11 @@ def _search_info(
 
 
 def _learnt(ground: Ground, strategy: Search) -> Learnt | None:
-    if ground.experience is None:
+    experience = ground.pupil.experience
+    if experience is None:
         return None
     return Learnt(
-        searches=len(ground.experience.lessons),
+        searches=len(experience.lessons),
         version_of=None if ground.version is None else ground.version.search.started_at,
         times_trust=ground.predictor.trust,
         latency_trust=strategy.trust,

@@ -1,9 +1,12 @@
 """Explore: measure what can still change the answer, until settled or out of time."""
 
 import math
+from collections.abc import Mapping
 
 import numpy as np
+from msgspec import field
 
+from autotune.lesson import Lesson
 from autotune.outcome import Samples
 from autotune.search_info import StopReason
 from autotune.spec import Record, ServingConfig
@@ -11,8 +14,9 @@ from autotune.stages.context import Context
 from autotune.stages.drive import Window, search_window_s
 from autotune.stages.events import Standing, Started, Tried
 from autotune.stages.goal import expected, observed
+from autotune.stages.lessons import lesson_of
 from autotune.stages.preset import preset_pairs, still_holds
-from autotune.stages.survey import Ground
+from autotune.stages.survey import Ground, teach_law
 from autotune.stages.windows import run_window
 from autotune.stats.judge import Decision, Judge
 from autotune.stats.service import busy_with_room, executions_of, service_states
@@ -34,6 +38,7 @@ def explore(context: Context, ground: Ground, strategy: Search) -> StopReason:
     """
     question, deadline = context.question, context.deadline
     context.observe(Started(step="searching", ends_in_s=deadline.left_s))
+    _teach(context, ground)
     windows_s = [search_window_s(traffic, deadline.budget_s) for traffic in ground.traffics]
     preset = preset_pairs(question, ground)
     for pair in preset:
@@ -59,6 +64,8 @@ def _try(context: Context, ground: Ground, strategy: Search, pair: Pair, window_
     result = context.journal.add("search", traffic, config, predicted_s * 1e3, timed)
     learn(context, ground, strategy, pair)
     strategy.tell(pair, observed(question, ground, pair, result))
+    if len(context.journal.trials).bit_count() == 1:  # twice as many as last time
+        _teach(context, ground)
     standings = _standings(ground, strategy)
     context.observe(
         Tried(
@@ -80,29 +87,52 @@ class _Step(Record, frozen=True):
     load: int = 0
     config: ServingConfig | None = None
     stopped: StopReason | None = None
+    heard: dict[str, Lesson] = field(default_factory=dict)
+    """What others had taught until then, that was not known yet; by who teaches it."""
 
 
 def _next_pair(
     context: Context, ground: Ground, strategy: Search, windows_s: list[float], count: int
 ) -> Pair | StopReason:
-    """Return what is measured next, or why nothing is; as before, where a search goes on."""
+    """Return what is measured next, or why nothing is; as before, where a search goes on.
+
+    Nothing is measured at the moment: what others have taught is taken in first.
+    """
     deadline, configs = context.deadline, ground.lattice.configs
 
     def decide() -> _Step:
+        heard = dict(context.past.hear())
+        take_in(context, ground, strategy, heard)
         pair = strategy.ask(_costs(context, ground, windows_s))
         if pair is None:
-            return _Step(stopped="settled")
+            return _Step(stopped="settled", heard=heard)
         ends_s = deadline.spent_s + windows_s[pair.load]
         if count and ends_s > SEARCH_SHARE * deadline.budget_s:
-            return _Step(stopped="budget")
-        return _Step(load=pair.load, config=configs[pair.point])
+            return _Step(stopped="budget", heard=heard)
+        return _Step(load=pair.load, config=configs[pair.point], heard=heard)
 
     step = context.bench.settle(f"search {count}", _Step, decide)
+    take_in(context, ground, strategy, step.heard)
     if step.config is not None and step.config not in configs:
         step = decide()  # there was more memory then
     if step.config is None:
         return step.stopped or "settled"
     return Pair(step.load, configs.index(step.config))
+
+
+def take_in(
+    context: Context, ground: Ground, strategy: Search, lessons: Mapping[str, Lesson]
+) -> None:
+    """Have a search under way learn from others, as far as that is news."""
+    if ground.pupil.hear(lessons):
+        teach_law(ground.pupil, ground.predictor, ground.lattice.configs)
+        strategy.expect(*expected(context.question, ground))
+
+
+def _teach(context: Context, ground: Ground) -> None:
+    """Let others learn from this search."""
+    if (lesson := lesson_of(context, ground)) is not None:
+        context.past.teach(lesson)
 
 
 def _standings(ground: Ground, strategy: Search) -> tuple[Standing, ...]:

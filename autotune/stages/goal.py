@@ -82,12 +82,13 @@ def expected(question: Question, ground: Ground) -> tuple[Prediction, Prediction
 
 def taught(ground: Ground) -> Prediction | None:
     """Return what latency is expected to be by what other searches teach; None: they do not."""
-    if ground.experience is None:
+    experience = ground.pupil.experience
+    if experience is None:
         return None
     loads_rps, predictor = [one.load_rps for one in ground.traffics], ground.predictor
     predicted_s, doubt = predictor.predicted_s, predictor.service_doubt
     configs = ground.lattice.configs
-    return taught_latency(ground.experience, loads_rps, configs, predicted_s, doubt)
+    return taught_latency(experience, loads_rps, configs, predicted_s, doubt)
 
 
 def must_keep_slo(question: Question) -> bool:

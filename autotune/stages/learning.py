@@ -1,6 +1,7 @@
 """What is known from other searches when one begins: the past, as far as it is of use."""
 
 import gzip
+from collections.abc import Callable, Mapping
 from importlib.resources import files
 from pathlib import Path
 from typing import NamedTuple
@@ -20,7 +21,7 @@ from autotune.stages.question import Question
 from autotune.stages.starting import check_source
 from autotune.stages.traits import machine_traits
 from autotune.store.reading import answers_in, is_store
-from autotune.traits import MachineTraits
+from autotune.traits import MachineTraits, ModelTraits
 
 STARTER = "starter-1.json.gz"
 """Lessons that come with the package."""
@@ -29,20 +30,16 @@ STARTER = "starter-1.json.gz"
 class Past(NamedTuple):
     """What other searches found."""
 
-    lessons: tuple[Lesson, ...] = ()
+    lessons: Mapping[str, Lesson] = {}
+    """By who teaches them."""
     machine: MachineTraits | None = None
     """What this machine is like; None: nothing is to be learnt."""
     versions: tuple[Version, ...] = ()
     """Searches that were asked the same of other models here, the latest first."""
-
-    def experience(self, info: ModelInfo, task: Task, observe: Observer) -> Experience | None:
-        """Return what the past says of a search, and say so; None: nothing."""
-        if self.machine is None or not self.lessons:
-            return None
-        found = Experience(self.lessons, info.traits, self.machine, task)
-        count = len(found.lessons)
-        observe(Said(text=f"learning from {count} earlier search{'es' if count != 1 else ''}"))
-        return found
+    hear: Callable[[], Mapping[str, Lesson]] = dict
+    """Returns what others have taught since it was last called."""
+    teach: Callable[[Lesson], None] = lambda lesson: None
+    """Lets others learn from this search before its end."""
 
     def version_of(self, info: ModelInfo) -> Version | None:
         """Return the latest search for a model of the same graph; None: there is none."""
@@ -55,6 +52,51 @@ class Past(NamedTuple):
 NO_PAST = Past()
 
 
+class Pupil:
+    """What one search has learnt from others by now.
+
+    Attributes:
+        experience: what is made of it; None: nothing was learnt.
+    """
+
+    def __init__(self, past: Past, traits: ModelTraits, task: Task, observe: Observer) -> None:
+        """Learn from the past, and say so."""
+        self._past, self._traits, self._task, self._observe = past, traits, task, observe
+        self._lessons: dict[str, Lesson] = {}
+        self.experience: Experience | None = None
+        self._when = "earlier "
+        self.hear(past.lessons)
+        self._when = ""
+
+    def hear(self, lessons: Mapping[str, Lesson]) -> bool:
+        """Take in lessons, by who teaches them; return whether any of them is news.
+
+        A later lesson of a search holds all that an earlier did, and takes its place. One that
+        holds less is of a search that repeats its steps.
+        """
+        known = self._lessons
+        news = {
+            sender: one
+            for sender, one in lessons.items()
+            if sender not in known or (_rows(one) >= _rows(known[sender]) and one != known[sender])
+        }
+        if self._past.machine is None or not news:
+            return False
+        self._lessons = known | news
+        self.experience = Experience(
+            list(self._lessons.values()), self._traits, self._past.machine, self._task
+        )
+        count = len(self.experience.lessons)
+        if len(self._lessons) > len(known):
+            text = f"learning from {count} {self._when}search"
+            self._observe(Said(text=f"{text}{'es' if count != 1 else ''}"))
+        return True
+
+
+def _rows(lesson: Lesson) -> int:
+    return len(lesson.times) + len(lesson.latencies)
+
+
 def recollect(question: Question, memory: Memory, observe: Observer) -> Past:
     """Gather what past searches teach, as far as this one is to learn from them.
 
@@ -64,22 +106,22 @@ def recollect(question: Question, memory: Memory, observe: Observer) -> Past:
     learning = question.learning
     if question.engine is not None:
         return _of_engine(question.engine, observe)
-    own = [] if learning.blank else memory.answers()
-    lessons = [one.lesson for one in own if one.lesson is not None]
+    lessons = {} if learning.blank else memory.lessons()
     for path in learning.sources:
-        lessons += read_lessons(path)
+        lessons |= {f"{path} {number}": one for number, one in enumerate(read_lessons(path))}
     if not learning.blank:
-        lessons += starter_lessons()
+        lessons |= {f"{STARTER} {number}": one for number, one in enumerate(starter_lessons())}
     anew = learning.blank or question.keeping.fresh
     versions = () if anew else tuple(memory.versions())
-    return Past(tuple(lessons), machine_traits(observe), versions)
+    hear = dict if learning.blank else memory.hear
+    return Past(lessons, machine_traits(observe), versions, hear, memory.teach)
 
 
 def _of_engine(engine: TunedFile, observe: Observer) -> Past:
     """A server runs what the engine did: nothing that others found is as close to it."""
     if engine.lesson is None:
         return NO_PAST
-    return Past((engine.lesson,), machine_traits(observe))
+    return Past({"engine": engine.lesson}, machine_traits(observe))
 
 
 def read_lessons(path: Path) -> list[Lesson]:

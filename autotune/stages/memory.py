@@ -17,6 +17,7 @@ from msgspec import structs
 from autotune import config_file
 from autotune.config_file import TunedFile
 from autotune.errors import ConfigFileError, StoreError, UsageError
+from autotune.lesson import Lesson
 from autotune.probes.owner import is_gone, this_process
 from autotune.spec import ModelSpec
 from autotune.stages.events import Observer, Said, Stored
@@ -67,6 +68,8 @@ class Memory:
         self._premises: Premises | None = None
         self._search, self._row = 0, SearchRow("", "", "", "", "")
         self._own: list[RecordRow] = []
+        self._taught: str | None = None
+        self._heard = 0
         self._failed = False
 
     @property
@@ -113,10 +116,31 @@ class Memory:
         self.begin(sought.command, sought.asked, sought.path, sought.premises)
         return None
 
-    def answers(self) -> list[TunedFile]:
-        """Return what searches found that came to their end, the latest first."""
-        rows = self._read(Store.answered) or []
-        return readable(row.answer for row in rows if row.answer is not None)
+    def lessons(self) -> dict[str, Lesson]:
+        """Return what all other searches have to teach, those first that came to their end.
+
+        By sender.
+        """
+        answered = self._read(answered_lessons) or {}
+        return answered | self.hear() | answered
+
+    def hear(self) -> dict[str, Lesson]:
+        """Return what others have taught since the last time, by sender."""
+        rows = self._read(lambda store: store.lessons(self._heard)) or []
+        if rows:
+            self._heard = rows[-1][0]
+        return {
+            sender: lesson
+            for _, sender, text in rows
+            if sender != str(self._search) and (lesson := as_lesson(text)) is not None
+        }
+
+    def teach(self, lesson: Lesson) -> None:
+        """Let others learn what this search has to teach by now."""
+        text = msgspec.json.encode(lesson).decode()
+        self._taught = text
+        self._write(lambda store: store.teach(str(self._search), text))
+        self._observe(Stored())
 
     def versions(self) -> list["Version"]:
         """Return what was found when the same was asked here of other models, the latest first."""
@@ -175,6 +199,8 @@ class Memory:
         """Keep what was found; an interrupted search goes on another time."""
         if tuned.status != "interrupted":
             self.keep_text(config_file.to_json(tuned))
+            if tuned.lesson is not None:
+                self.teach(tuned.lesson)
 
     def keep_text(self, answer: str) -> None:
         """Likewise, of whatever was searched for."""
@@ -229,6 +255,8 @@ class Memory:
             self._search = self._store.begin(self._row)
         self._store.keep(self._search, self._own)
         self._store.update(self._search, self._row)
+        if self._taught is not None:
+            self._store.teach(str(self._search), self._taught)
         if self._failed:
             self._failed = False
             self._say("the store can be written again; nothing that was measured is missing in it")
@@ -340,3 +368,23 @@ def readable(texts: Iterable[str]) -> list[TunedFile]:
         with suppress(ConfigFileError):
             found.append(config_file.parse(text.encode(), Path("store")))
     return found
+
+
+def answered_lessons(store: Store) -> dict[str, Lesson]:
+    """Return what the searches of a store teach that came to their end, the latest first.
+
+    By their numbers.
+    """
+    found = {}
+    for number, row in store.answered():
+        for tuned in readable([row.answer or ""]):
+            if tuned.lesson is not None:
+                found[str(number)] = tuned.lesson
+    return found
+
+
+def as_lesson(text: str) -> Lesson | None:
+    """Return a lesson of a store; None: it is of a version that is not known any more."""
+    with suppress(msgspec.MsgspecError):
+        return msgspec.json.decode(text, type=Lesson)
+    return None

@@ -10,7 +10,6 @@ from msgspec import structs
 from autotune.arrivals import Traffic, draw
 from autotune.config_file import TunedFile
 from autotune.errors import MeasureError
-from autotune.learn.experience import Experience
 from autotune.learn.places import Task
 from autotune.learn.teaching import taught_law
 from autotune.outcome import ModelInfo, Samples
@@ -30,6 +29,7 @@ from autotune.stages.context import Context
 from autotune.stages.drive import search_window_s
 from autotune.stages.energy import power_before
 from autotune.stages.events import Inspected, Observer, Predicted, Said, Started
+from autotune.stages.learning import Pupil
 from autotune.stages.loading import inspect_model
 from autotune.stages.profile import (
     NotProfiledError,
@@ -87,8 +87,8 @@ class Ground(NamedTuple):
     profile_s: float
     power: Power
     """What the machine draws, as known before the search."""
-    experience: Experience | None = None
-    """What other searches teach; None: nothing."""
+    pupil: Pupil
+    """What was learnt from other searches by now."""
     version: TunedFile | None = None
     """What was found for a former version of the model; None: there is none."""
 
@@ -141,11 +141,8 @@ def survey(context: Context) -> Ground:
     ]
     basis = make_basis(law, lanes, lattice, arrivals_s, slo.quantile)
     task = Task(law.cores, info.default_threads, law.base_s, sustainable)
-    experience = context.past.experience(info, task, observe)
-    if experience is not None:
-        taught = taught_law(experience, lanes, basis.shapes, lattice.configs)
-        basis = basis._replace(taught=taught)
-    predictor = Predictor(basis)
+    pupil, predictor = Pupil(context.past, info.traits, task, observe), Predictor(basis)
+    teach_law(pupil, predictor, lattice.configs)
     for one, found in profiles.items():
         predictor.learn(as_seen(found.corners, lattice.configs, one))
     refine(subject, lattice.configs, predictor)
@@ -159,12 +156,19 @@ def survey(context: Context) -> Ground:
         profiled_p50_s=predictor.quantiles_s[:, :, QUANTILES.index(0.50)].copy(),
         sustainable_rps=sustainable,
         profile_s=deadline.elapsed_s,
-        experience=experience,
+        pupil=pupil,
         version=version,
         power=power,
     )
     observe(_first_answer(ground, deadline))
     return ground
+
+
+def teach_law(pupil: Pupil, predictor: Predictor, configs: Sequence[ServingConfig]) -> None:
+    """Have a predictor go by what was learnt of the law's errors by now."""
+    if pupil.experience is not None:
+        lanes, sessions = predictor.lanes, predictor.sessions
+        predictor.teach(taught_law(pupil.experience, lanes, sessions, configs))
 
 
 def _own_traffics(

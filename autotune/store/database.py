@@ -97,16 +97,45 @@ class Store:
             ).fetchall()
         return [(row[0], SearchRow(*row[1:])) for row in rows]
 
-    def answered(self) -> list[SearchRow]:
-        """Return the searches that came to their end, latest first; of many, the latest."""
+    def answered(self) -> list[tuple[int, SearchRow]]:
+        """Return the searches that came to their end, with their numbers, latest first.
+
+        Of many, the latest.
+        """
         with self._refusals():
             rows = self._connection.execute(
-                "SELECT started_at, owner, asked, model, premises, answer, command FROM searches "
+                "SELECT id, started_at, owner, asked, model, premises, answer, command "
+                "FROM searches "
                 # Of a store with spoilt bytes, it may be anything.
                 "WHERE typeof(answer) = 'text' AND command = 'search' ORDER BY id DESC LIMIT ?",
                 (MOST_ANSWERED,),
             ).fetchall()
-        return [SearchRow(*row) for row in rows]
+        return [(row[0], SearchRow(*row[1:])) for row in rows]
+
+    def teach(self, sender: str, lesson: str) -> None:
+        """Keep what a search has to teach by now, in place of what it had before.
+
+        Args:
+            sender: the search; of this store, its number.
+            lesson: JSON.
+        """
+        with self._refusals(), self._connection:
+            self._connection.execute(
+                "INSERT OR REPLACE INTO lessons (sender, lesson) VALUES (?, ?)", (sender, lesson)
+            )
+
+    def lessons(self, after: int = 0) -> list[tuple[int, str, str]]:
+        """Return what was taught since the lesson of a number: numbers, senders and lessons.
+
+        In order; of many, the latest.
+        """
+        with self._refusals():
+            rows = self._connection.execute(
+                "SELECT id, sender, lesson FROM lessons WHERE id > ? "
+                "AND typeof(sender) = 'text' AND typeof(lesson) = 'text' ORDER BY id DESC LIMIT ?",
+                (after, MOST_ANSWERED),
+            ).fetchall()
+        return rows[::-1]
 
     def begin(self, row: SearchRow) -> int:
         """Keep a new search; return its number."""

@@ -29,6 +29,15 @@ MIGRATIONS = (
     """,
     # Single measurements and checks are kept as well.
     "ALTER TABLE searches ADD COLUMN command TEXT NOT NULL DEFAULT 'search'",
+    # What a search has to teach before its end; a number is never given twice, so that whoever
+    # has seen all up to one has seen them.
+    """
+    CREATE TABLE lessons (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        sender TEXT NOT NULL UNIQUE,
+        lesson TEXT NOT NULL
+    );
+    """,
 )
 """Step i leads from version i to i + 1; 0 is an empty file. None is ever changed."""
 

@@ -35,7 +35,7 @@ class Belief:
         settings: SearchSettings,
     ) -> None:
         """Know where pairs lie, shapes (points, knobs) and (loads, 1), and what is predicted."""
-        self._points, self._loads = points, loads
+        self._points, self._loads, self._settings = points, loads, settings
         self._adaptive, self._log_scale = settings.adaptive, settings.log_scale
         self._predicted, self._swing = np.zeros((2, len(loads) * len(points)))
         self.measured: list[int] = []
@@ -59,6 +59,13 @@ class Belief:
         ).ravel()
         if self.measured:
             self._refit()
+
+    def anew(self, predicted: Prediction) -> "Belief":
+        """Return what would be believed by now, had this been predicted from the beginning."""
+        other = Belief(self._points, self._loads, predicted, self._settings)
+        for pair, value, noise in zip(self.measured, self._values, self._noise, strict=True):
+            other.learn(pair, value, noise)
+        return other
 
     def learn(self, pair: int, value: float, noise: float) -> None:
         """Take in a measurement, adapt the regions, and be ready to estimate."""

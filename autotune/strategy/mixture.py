@@ -24,12 +24,9 @@ class Mixture:
 
     predicts = True
 
-    def __init__(
-        self, points: Samples, loads: Samples, predicted: Prediction, settings: SearchSettings
-    ) -> None:
-        """Know where pairs lie, what is predicted, and what else was learnt to expect."""
-        self._blank = Belief(points, loads, predicted, settings)
-        self._taught = Belief(points, loads, predicted.taught, settings)
+    def __init__(self, blank: Belief, taught: Belief) -> None:
+        """Believe either, of which both were told the same."""
+        self._blank, self._taught = blank, taught
 
     @property
     def measured(self) -> list[int]:
@@ -74,6 +71,19 @@ def believe(
     points: Samples, loads: Samples, predicted: Prediction | None, settings: SearchSettings
 ) -> Belief | Mixture:
     """Return what is believed before anything was measured."""
+    blank = Belief(points, loads, predicted, settings)
     if predicted is not None and predicted.taught is not None:
-        return Mixture(points, loads, predicted, settings)
-    return Belief(points, loads, predicted, settings)
+        return Mixture(blank, Belief(points, loads, predicted.taught, settings))
+    return blank
+
+
+def renewed(belief: Belief | Mixture, predicted: Prediction) -> Belief | Mixture:
+    """Return a belief that goes by this prediction from now on.
+
+    The first that is learnt elsewhere is held against all that was measured, as if it had been
+    known from the beginning.
+    """
+    belief.expect(predicted)
+    if predicted.taught is None or isinstance(belief, Mixture):
+        return belief
+    return Mixture(belief, belief.anew(predicted.taught))

@@ -70,7 +70,7 @@ from scipy.special import ndtr
 from autotune.outcome import Samples
 from autotune.stats.gaussian import log_capped_gain
 from autotune.strategy.belief import Belief
-from autotune.strategy.mixture import Mixture, believe
+from autotune.strategy.mixture import Mixture, believe, renewed
 from autotune.strategy.protocol import Observation, Pair, Prediction, SearchSettings
 from autotune.strategy.shortlist import Indices, Shortlist, View, scaled
 
@@ -155,9 +155,9 @@ class Rrl:
     def expect(self, predicted: Prediction, predicted_excess: Prediction | None = None) -> None:
         """Replace the predictions by some that know more."""
         self._view = None
-        self._value.expect(predicted)
+        self._value = renewed(self._value, predicted)
         if predicted_excess is not None:
-            self._limit.expect(predicted_excess)
+            self._limit = renewed(self._limit, predicted_excess)
 
     def best(self, load: int) -> list[int]:
         """Return the measured points that work at this load: those within the limit, best first."""

@@ -127,11 +127,12 @@ def test_a_node_that_joins_meanwhile_stands_in(tmp_path: Path) -> None:
 
 def test_types_that_wait_learn_from_those_that_are_done(tmp_path: Path) -> None:
     cluster = MadeCluster([SMALL, BIG])
-    search(asked(question(tmp_path), at_once=1), cluster, Told())
+    fleet = search(asked(question(tmp_path), at_once=1), cluster, Told())
     (_, first), (_, second) = cluster.jobs
     assert cluster.most_at_once == 1
-    assert len(second.lessons) == len(first.lessons) + 1
-    assert second.lessons[0].answer is not None
+    assert first.lessons == {}
+    assert fleet.machines[0].tuned is not None
+    assert [*second.lessons.values()] == [fleet.machines[0].tuned.lesson]
 
 
 def test_a_disturbed_search_is_marked_and_repeated_on_a_twin(tmp_path: Path) -> None:
@@ -227,7 +228,7 @@ def test_a_search_here_goes_on_with_what_a_fleet_measured(tmp_path: Path) -> Non
 
 def test_what_is_kept_is_told_as_it_comes(tmp_path: Path) -> None:
     """At no moment has a node kept more than one thing that nobody else knows of."""
-    job = Job(pack(question(tmp_path)), None, [], True, PaperSearch())
+    job = Job(pack(question(tmp_path)), None, {}, True, PaperSearch())
     sizes = [len(one.records) for one in run(job) if isinstance(one, Kept)]
     assert sum(sizes) > 20
     assert max(sizes) == 1

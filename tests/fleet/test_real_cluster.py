@@ -21,8 +21,11 @@ from autotune import fleet_file
 from autotune.errors import ModelError, UsageError
 from autotune.fleet.cluster import connected
 from autotune.fleet.search import FleetQuestion, search
+from autotune.fleet_file import FleetFile
 from autotune.spec import ModelSpec
 from autotune.stages.events import Event, Profiled, Said, Tried
+from autotune.stages.learning import starter_lessons
+from autotune.stages.question import Keeping
 from autotune.store.database import Store
 
 ray = pytest.importorskip("ray")
@@ -138,6 +141,38 @@ def test_nodes_killed_at_random_moments_lose_nothing(nodes: Nodes, tmp_path: Pat
     assert kept(store, "small")[: len(known)] == known, seed
     assert again.machines[0].tuned == large.tuned
     assert fleet_file.read(tmp_path / "model.fleet.json") == again
+
+
+def test_types_that_begin_together_learn_from_each_other(nodes: Nodes, tmp_path: Path) -> None:
+    nodes.add("large")
+    nodes.add("small")
+    one = asked(question(tmp_path, max_trials=4), search=PaperSearch(pause_s=PAUSE_S))
+    with connected(nodes.address) as cluster:
+        fleet = search(one, cluster, lambda machine, event: None)
+        # One may have ended before the other's process stood: that one learnt all the same.
+        assert max(searches(fleet)) == len(starter_lessons()) + 1
+        # What carries lessons dies; the searches do not, and say so.
+        said: list[str] = []
+
+        def observe(machine: str, event: Event) -> None:
+            if isinstance(event, Profiled) and not said:
+                said.append("")
+                ray.kill(cluster._post)
+            if isinstance(event, Said) and "nothing more is learnt" in event.text:
+                said.append(machine)
+
+        fresh = Keeping(store=tmp_path / "another.sqlite", allow_shared=True)
+        alone = one._replace(question=structs.replace(one.question, keeping=fresh))
+        fleet = search(alone, cluster, observe)
+    assert [found.status for found in fleet.machines] == ["complete", "complete"]
+    assert sorted(said) == ["", "large", "small"]
+    assert searches(fleet) == [len(starter_lessons())] * 2
+
+
+def searches(fleet: FleetFile) -> list[int]:
+    """From how many each machine type learnt."""
+    found = [one.tuned.search.learnt for one in fleet.machines if one.tuned is not None]
+    return [one.searches for one in found if one is not None]
 
 
 def kept(store: Path, machine: str) -> list[tuple[bytes, int]]:

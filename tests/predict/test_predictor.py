@@ -11,6 +11,7 @@ from autotune.predict.forecast import make_lanes
 from autotune.predict.predictor import UNMODELLED, Basis, Predictor
 from autotune.predict.queue_simulation import Lanes, batch_seconds
 from autotune.predict.service_law import ServiceLaw
+from autotune.predict.taught import Taught
 from autotune.service import REST_DRAWS
 from autotune.spec import ServingConfig
 from autotune.stats.service import ServiceState
@@ -62,6 +63,26 @@ def test_sessions_seen_to_be_slower_are_predicted_slower_at_every_load_and_batch
     one.learn([(2, seen(2, 1.3))])
     ratio = one.predicted_s / before
     assert (ratio[:, [2, 3]] > 1.2).all()
+
+
+def test_what_is_taught_late_counts_as_if_it_had_been_known() -> None:
+    taught = Taught(np.full((3, 4, 4), 0.3))
+    early, late = predictor(), predictor()
+    early.teach(taught)
+    for one in (early, late):
+        one.learn([(0, seen(0, 1.3)), (2, seen(2, 1.35))])
+    assert late.trust is None
+    late.teach(taught)
+    assert late.trust == early.trust
+    assert late.trust is not None
+    assert late.trust > 0.5
+    # What is far from the best, or hardly changes, is not simulated again.
+    near = late.predicted_s < 3 * late.predicted_s.min()
+    assert near.sum() > 5
+    np.testing.assert_allclose(late.predicted_s[near], early.predicted_s[near], rtol=0.05)
+    np.testing.assert_allclose(late.doubt[near], early.doubt[near], rtol=0.05)
+    late.teach(None)
+    assert late.trust is None
 
 
 def test_others_follow_the_less_the_farther_they_are() -> None:

@@ -40,7 +40,20 @@ def test_searches_that_came_to_their_end_are_listed_the_latest_first(path: Path)
         for answer, command in (("a", "search"), (None, "search"), ("b", "check"), ("c", "search")):
             row = ROW._replace(command=command)
             store.update(store.begin(row), row._replace(answer=answer))
-        assert [row.answer for row in store.answered()] == ["c", "a"]
+        assert [row.answer for _, row in store.answered()] == ["c", "a"]
+
+
+def test_a_later_lesson_takes_the_place_of_the_earlier_and_is_news(path: Path) -> None:
+    with Store(path) as store:
+        store.teach("1", "a")
+        store.teach("2", "b")
+        first, second = store.lessons()
+        assert (first[1:], second[1:]) == (("1", "a"), ("2", "b"))
+        assert store.lessons(second[0]) == []
+        store.teach("1", "c")
+        (news,) = store.lessons(second[0])
+        assert news[1:] == ("1", "c")
+        assert store.lessons() == [second, news]
 
 
 def test_it_is_seen_by_another_process_before_it_is_closed(path: Path) -> None:

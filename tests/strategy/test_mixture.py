@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from autotune.outcome import Samples
-from autotune.strategy.mixture import Mixture
+from autotune.strategy.mixture import Mixture, believe
 from autotune.strategy.protocol import Observation, Pair, Prediction, SearchSettings
 from autotune.strategy.rrl import Rrl
 
@@ -94,9 +94,10 @@ def test_a_past_that_misleads_costs_a_few_measurements_at_most(name: str) -> Non
 def mixture(world: World, taught: Samples) -> Mixture:
     known = Prediction(world.predicted + taught, 0.15)
     predicted = Prediction(world.predicted, 0.4, known)
-    return Mixture(
-        world.coordinates / 5, np.array([[0.0], [0.5], [1.0]]), predicted, SearchSettings()
-    )
+    loads = np.array([[0.0], [0.5], [1.0]])
+    found = believe(world.coordinates / 5, loads, predicted, SearchSettings())
+    assert isinstance(found, Mixture)
+    return found
 
 
 @pytest.mark.parametrize(("factor", "trusted"), [(1.0, True), (-2.0, False)])
@@ -130,3 +131,35 @@ def test_a_search_that_learnt_nothing_has_no_trust_to_tell() -> None:
     told = Rrl(world.coordinates, LOADS, Prediction(world.predicted, 0.2, Prediction(world.true)))
     assert told.trust == 0.5
     assert told.ask() == Pair(0, int(np.argmin(world.predicted[0] + 0.5 * world.error[0])))
+
+
+@pytest.mark.parametrize(("factor", "trusted"), [(0.9, True), (-2.0, False)])
+def test_what_is_learnt_late_is_held_against_all_that_was_measured(
+    factor: float, trusted: bool
+) -> None:
+    world = WORLDS[0]
+    taught = Prediction(world.predicted + factor * world.error, 0.15)
+    blank = Prediction(world.predicted, 0.4)
+    informed = blank._replace(taught=taught)
+    late, early = Rrl(world.coordinates, LOADS, blank), Rrl(world.coordinates, LOADS, informed)
+    for point in range(0, 36, 5):
+        for search in (late, early):
+            search.tell(Pair(1, point), Observation(float(world.true[1, point]), 0.05))
+    assert late.trust is None
+    late.expect(informed)
+    assert late.trust is not None
+    assert early.trust is not None
+    assert (late.trust > 0.9) == (early.trust > 0.9) == trusted
+    assert (late.trust < 0.1) == (early.trust < 0.1) == (not trusted)
+    assert late.best(1) == early.best(1)
+
+
+def test_a_limit_is_learnt_late_as_well() -> None:
+    world = WORLDS[1]
+    value, limit = Prediction(world.predicted, 0.4), Prediction(world.predicted + 4.0, 0.4)
+    search = Rrl(world.coordinates, LOADS, value, limit)
+    kept = world.predicted + 3.2
+    search.tell(Pair(0, 3), Observation(float(world.true[0, 3]), 0.05, float(kept[0, 3]), 0.05))
+    before = search.risk(2)
+    search.expect(value, limit._replace(taught=Prediction(kept, 0.05)))
+    assert search.risk(2).mean() < 0.7 * before.mean()
