@@ -1,5 +1,6 @@
 """Ways to place several models on one machine, measured in turn, and their table."""
 
+import statistics
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -98,5 +99,5 @@ def _seen(services: Sequence[Service], run: Run) -> Seen:
 
 
 def _spread(values: Sequence[float], times: float = 1.0, unit: str = "") -> str:
-    low, middle, high = (times * float(np.quantile(values, q)) for q in (0.0, 0.5, 1.0))
+    low, middle, high = (times * pick(values) for pick in (min, statistics.median, max))
     return f"{middle:.3g}{unit} ({low:.3g} to {high:.3g})"
