@@ -247,6 +247,12 @@ def test_a_stop_is_seen_once_and_its_end_as_well(starts: Starts) -> None:
         os.kill(pid, signal.SIGCONT)
     assert child.ask(IDLE, 30.0) == wire.Idled(cpu_s=2.5)
     assert comes_true(child.was_stopped)
+
+    def is_calm() -> bool:
+        time.sleep(0.1)  # the supervisor tells of the child when it runs again itself
+        return not child.was_stopped()
+
+    assert comes_true(is_calm)
     os.kill(child.pid, signal.SIGSEGV)
     assert failure(child).detail == "the process was killed by SIGSEGV"
     assert not child.was_stopped()
