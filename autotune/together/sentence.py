@@ -63,15 +63,22 @@ def _against(best: Contender, other: Contender, against: Sequence[Versus]) -> st
 
 def _missed(best: Contender, services: Sequence[Service], scale: LargestScale) -> str:
     failing = [
-        f"{one.service} (p{service.slo.percentile:g} "
-        f"{format_ms(one.measured.objective.value_ms)} ms of {service.slo.latency_ms:g} ms)"
+        f"{one.service} ({_seen(one, service)})"
         for one, service in zip(best.served, services, strict=True)
         if not one.measured.meets_slo
     ]
     return (
-        f"These loads cannot be met together: {' and '.join(failing)} misses with the best that "
-        f"was measured, {_deployed(best.placed)}. {in_words(scale)}"
+        f"These loads cannot be met together: {' and '.join(failing)} "
+        f"{'misses' if len(failing) == 1 else 'miss'} with the best that was measured, "
+        f"{_deployed(best.placed)}. {in_words(scale)}"
     )
+
+
+def _seen(one: Served, service: Service) -> str:
+    slo, value_ms = service.slo, one.measured.objective.value_ms
+    if value_ms is None:
+        return f"too many requests lost for a p{slo.percentile:g}"
+    return f"p{slo.percentile:g} {format_ms(value_ms)} ms of {slo.latency_ms:g} ms"
 
 
 def in_words(scale: LargestScale) -> str:
