@@ -309,13 +309,13 @@ def write(path: Path, tuned: TunedFile) -> None:
         UnwrittenError: the place cannot be written.
     """
     try:
-        write_whole(path, to_json(tuned).encode())
-    except OSError as error:
-        raise UnwrittenError(f"-o {path}: cannot be written: {error.strerror}", tuned) from None
+        write_other(path, tuned)
+    except UsageError as error:
+        raise UnwrittenError(str(error), tuned) from None
 
 
 def write_other(path: Path, record: Record) -> None:
-    """Write a file of another format, whole or not at all.
+    """Write a file of whatever format, whole or not at all.
 
     Raises:
         UsageError: the place cannot be written.

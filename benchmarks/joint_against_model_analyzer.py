@@ -14,20 +14,16 @@ models they need MPI as well: `apt-get install openmpi-bin libopenmpi-dev`.
 """
 
 import argparse
-import tempfile
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from msgspec import structs
 from rival_model_analyzer import Rival, add_tool_options, rival_of
-from ways import Ways, even_split, layout_of, measured, print_table
+from ways import Ways, even_split, layout_of, measured, print_table, search_anew
 
 from autotune.spec import RUNTIME_DEFAULT
-from autotune.stages.question import Keeping
 from autotune.together.asked import read_services
-from autotune.together.make import search_together
 from autotune.together.measuring import Layout
 from autotune.together.question import Service, TogetherQuestion
 
@@ -74,23 +70,14 @@ def _at(services: Sequence[Service], rival: Rival, share: float) -> tuple[Servic
     return tuple(
         structs.replace(
             one,
-            traffic=structs.replace(
-                one.traffic, load_rps=share * rival.winners[one.name].throughput_rps
-            ),
+            traffic=one.traffic.at(share * rival.winners[one.name].throughput_rps),
         )
         for one in services
     )
 
 
 def _search(services: tuple[Service, ...], rival: Rival) -> Answered:
-    with tempfile.TemporaryDirectory() as folder:
-        keeping = Keeping(store=Path(folder) / "store.sqlite")
-        question = TogetherQuestion(
-            services=services, budget_s=None, seed=1, output=None, keeping=keeping
-        )
-        began_s = time.monotonic()
-        found = search_together(question)
-        seconds = time.monotonic() - began_s
+    question, found, seconds = search_anew(services)
     theirs = tuple(rival.winners[one.name].config for one in services)
     ways = {
         "default": Layout((RUNTIME_DEFAULT,) * len(services), None),

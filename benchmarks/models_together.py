@@ -14,15 +14,14 @@ import tempfile
 import time
 from pathlib import Path
 
-from ways import even_split, layout_of, measured, print_table
+from ways import even_split, layout_of, measured, print_table, search_anew
 
 from autotune import tune
 from autotune.spec import RUNTIME_DEFAULT, ServingConfig
 from autotune.stages.question import Keeping, Learning, Question
 from autotune.together.asked import read_services
-from autotune.together.make import search_together
 from autotune.together.measuring import Layout
-from autotune.together.question import Service, TogetherQuestion
+from autotune.together.question import Service
 
 
 def main() -> None:
@@ -34,21 +33,15 @@ def main() -> None:
     parser.add_argument("--budget-s", type=float, default=None)
     given = parser.parse_args()
     services = read_services(given.services, seed=1)
+    question, joint, joint_s = search_anew(services, given.budget_s)
     began_s = time.monotonic()
-    with tempfile.TemporaryDirectory() as folder:
-        keeping = Keeping(store=Path(folder) / "store.sqlite")
-        question = TogetherQuestion(
-            services=services, budget_s=given.budget_s, seed=1, output=None, keeping=keeping
-        )
-        joint = search_together(question)
-    joint_s = time.monotonic() - began_s
     ways = {
         "default": Layout((RUNTIME_DEFAULT,) * len(services), None),
         "alone": Layout(tuple(_alone(one) for one in services), None),
         "even split": even_split(len(services)),
         "together": layout_of(joint.recommended),
     }
-    alone_s = time.monotonic() - began_s - joint_s
+    alone_s = time.monotonic() - began_s
     rounds = measured(question, ways, given.rounds, given.seconds)
     print(f"\nSearched together in {joint_s:.0f} s, each alone in {alone_s:.0f} s altogether.")
     print_table(question, ways, rounds)

@@ -1,7 +1,10 @@
 """Ways to place several models on one machine, measured in turn, and their table."""
 
 import statistics
+import tempfile
+import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -11,12 +14,14 @@ from autotune.probes.topology import parse_cpus
 from autotune.records import Failed
 from autotune.spec import ServingConfig
 from autotune.stages.drive import order_of_round
+from autotune.stages.question import Keeping
 from autotune.stats.summary import summarize
 from autotune.together.benches import Benches
 from autotune.together.joints import split
+from autotune.together.make import search_together
 from autotune.together.measuring import Layout, Run, Windows
 from autotune.together.question import Service, TogetherQuestion
-from autotune.together.records import Placed
+from autotune.together.records import Placed, TogetherFile
 
 Ways = dict[str, Layout]
 
@@ -30,6 +35,20 @@ class Seen(NamedTuple):
     """Of the services' p99 over its SLO; infinite: so many were lost."""
     cores: float
     """That are busy."""
+
+
+def search_anew(
+    services: tuple[Service, ...], budget_s: float | None = None
+) -> tuple[TogetherQuestion, TogetherFile, float]:
+    """Search for all, whatever is known; return what was asked, what was found, and the seconds."""
+    with tempfile.TemporaryDirectory() as folder:
+        keeping = Keeping(store=Path(folder) / "store.sqlite")
+        question = TogetherQuestion(
+            services=services, budget_s=budget_s, seed=1, output=None, keeping=keeping
+        )
+        began_s = time.monotonic()
+        found = search_together(question)
+        return question, found, time.monotonic() - began_s
 
 
 def even_split(count: int) -> Layout:

@@ -7,8 +7,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
-import msgspec
-
 from autotune import model_file
 from autotune.errors import StoreError, UsageError
 from autotune.fleet.moved import History, moved
@@ -17,7 +15,7 @@ from autotune.fleet.on_node import Kept
 from autotune.lesson import Lesson
 from autotune.probes.owner import is_gone, this_process
 from autotune.stages.events import Observer, Said
-from autotune.stages.memory import answered_lessons, of_this_model, store_of
+from autotune.stages.memory import answered_lessons, keep_lessons, of_this_model, store_of
 from autotune.stages.premises import Premises, asked_of
 from autotune.stages.question import Question
 from autotune.store.database import RecordRow, SearchRow, Store
@@ -105,7 +103,7 @@ class Ledger:
             store.update(known, row)
             store.keep(known, kept.records)
             if kept.lesson is not None:
-                store.teach(str(known), msgspec.json.encode(kept.lesson).decode())
+                keep_lessons(store, {str(known): kept.lesson})
             return known
 
         return self._try(write)

@@ -23,7 +23,7 @@ from autotune.probes.machine import this_machine
 from autotune.probes.owner import place
 from autotune.probes.scratch import scratch, sweep
 from autotune.stages.events import Doing, Event, Looked, Observer, Said, Stored
-from autotune.stages.memory import as_lesson
+from autotune.stages.memory import as_lesson, keep_lessons
 from autotune.stages.premises import asked_of, versions_of
 from autotune.stages.question import Keeping, Question
 from autotune.store.database import RecordRow, SearchRow, Store
@@ -162,8 +162,7 @@ def _searched(job: Job, folder: Path, hear: Hear, tell: Callable[[Message], None
 
 def _fill(store: Store, job: Job, folder: str) -> int:
     """Put into a new store what is known; return the number of its last record."""
-    for sender, lesson in job.lessons.items():
-        store.teach(sender, msgspec.json.encode(lesson).decode())
+    keep_lessons(store, job.lessons)
     if job.history is None:
         return 0
     row, records = job.history
@@ -212,13 +211,10 @@ class _Listening:
 
     def fetch(self) -> None:
         try:
-            lessons = self._hear()
+            keep_lessons(self._store, self._hear())
         except ConnectionError as error:
             self._hear, text = dict, "nothing more is learnt from other machine types"
             self._tell(Said(text=f"{text}: {error}"))
-            return
-        for sender, lesson in lessons.items():
-            self._store.teach(sender, msgspec.json.encode(lesson).decode())
 
 
 def _as_named(tuned: TunedFile, folder: Path, parcel: Parcel) -> TunedFile:

@@ -5,7 +5,7 @@ at once if it was answered before. What is measured is kept before anybody is to
 """
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -68,7 +68,7 @@ class Memory:
         self._premises: Premises | None = None
         self._search, self._row = 0, SearchRow("", "", "", "", "")
         self._own: list[RecordRow] = []
-        self._taught: str | None = None
+        self._taught: Lesson | None = None
         self._heard = 0
         self._failed = False
 
@@ -94,8 +94,9 @@ class Memory:
 
         Return the answer; None: it is to be measured, what is not known yet.
         """
-        self._premises = sought.premises
-        known = [] if sought.fresh else self._known(sought)
+        asked, command, now, path = sought.asked, sought.command, sought.premises, sought.path
+        self._premises = now
+        known = [] if sought.fresh else self._known(asked, command, now, path)
         for search, row, changed in known:
             if changed or (row.answer is None and not is_gone(row.owner)):
                 continue
@@ -113,7 +114,7 @@ class Memory:
         if known and known[0][2]:
             _, row, changed = known[0]
             self._say(f"measuring anew: since {row.started_at}, {'; '.join(changed)}")
-        self.begin(sought.command, sought.asked, sought.path, sought.premises)
+        self.begin(command, asked, path, now)
         return None
 
     def lessons(self) -> dict[str, Lesson]:
@@ -137,9 +138,8 @@ class Memory:
 
     def teach(self, lesson: Lesson) -> None:
         """Let others learn what this search has to teach by now."""
-        text = msgspec.json.encode(lesson).decode()
-        self._taught = text
-        self._write(lambda store: store.teach(str(self._search), text))
+        self._taught = lesson
+        self._write(lambda store: keep_lessons(store, {str(self._search): lesson}))
         self._observe(Stored())
 
     def versions(self) -> list["Version"]:
@@ -153,7 +153,7 @@ class Memory:
         """Return the search that answered a question, here and as things are; None: none did."""
         if self._premises is None:
             return None
-        known = self._known_of(asked_of(question), "search", self._premises, self._row.model)
+        known = self._known(asked_of(question), "search", self._premises, self._row.model)
         answered = (n for n, row, changed in known if row.answer is not None and not changed)
         return next(answered, None)
 
@@ -212,13 +212,10 @@ class Memory:
         if self._store is not None:
             self._store.close()
 
-    def _known(self, sought: Sought[T]) -> list[tuple[int, SearchRow, list[str]]]:
-        """Return the searches for the same and what changed since each, the latest first."""
-        return self._known_of(sought.asked, sought.command, sought.premises, sought.path)
-
-    def _known_of(
+    def _known(
         self, asked: str, command: str, now: Premises, path: str
     ) -> list[tuple[int, SearchRow, list[str]]]:
+        """Return the searches for the same and what changed since each, the latest first."""
         rows = self._read(lambda store: store.searches(asked, command)) or []
         return of_this_model(rows, now, path)
 
@@ -256,7 +253,7 @@ class Memory:
         self._store.keep(self._search, self._own)
         self._store.update(self._search, self._row)
         if self._taught is not None:
-            self._store.teach(str(self._search), self._taught)
+            keep_lessons(self._store, {str(self._search): self._taught})
         if self._failed:
             self._failed = False
             self._say("the store can be written again; nothing that was measured is missing in it")
@@ -381,6 +378,12 @@ def answered_lessons(store: Store) -> dict[str, Lesson]:
             if tuned.lesson is not None:
                 found[str(number)] = tuned.lesson
     return found
+
+
+def keep_lessons(store: Store, lessons: Mapping[str, Lesson]) -> None:
+    """Keep what searches teach by now, by who they are, in place of what they taught before."""
+    for sender, lesson in lessons.items():
+        store.teach(sender, msgspec.json.encode(lesson).decode())
 
 
 def as_lesson(text: str) -> Lesson | None:
